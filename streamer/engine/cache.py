@@ -1,0 +1,43 @@
+"""Compiled engines, kept per user."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``$PRANET_STREAM_CACHE``, else ``pranet-stream`` in the user's cache folder."""
+    chosen = os.environ.get("PRANET_STREAM_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "pranet-stream"
+
+
+def cache_key(facts: Mapping[str, object]) -> str:
+    """One name for everything that a compiled engine depends on."""
+    text = "\n".join(f"{name}={facts[name]}" for name in sorted(facts))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def read(path: Path) -> bytes | None:
+    """The cached bytes, or None if there are none."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def write(path: Path, content: bytes) -> bool:
+    """Keep the bytes; false where the folder cannot be written, which costs time, not function."""
+    partial = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        # In one step: another process sees the whole file or none.
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        return False
+    return True

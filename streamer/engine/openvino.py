@@ -1,0 +1,144 @@
+"""OpenVINO on the CPU: the default engine where there is no GPU."""
+
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from pranet.checkpoint import CheckpointInfo
+from streamer.engine import cache
+from streamer.engine.base import EngineInfo, Precision
+from streamer.errors import EngineError
+from streamer.frame import Probability
+
+logger = logging.getLogger(__name__)
+
+DEVICE = "CPU"
+#: More streams than this add memory and delay, and no more frames per second.
+MAX_STREAMS = 4
+
+
+class _Running:
+    """One inference under way on one of the engine's requests."""
+
+    def __init__(self, request: ov.InferRequest, image: NDArray[np.uint8]) -> None:
+        self._request = request
+        self._image = image  # Shared with the request, so it must live until the end.
+        self._probability: Probability | None = None
+        request.start_async({0: image[None]}, share_inputs=True)
+
+    def result(self) -> Probability:
+        """Wait, and take the map out of the request's buffer before it is used again."""
+        if self._probability is None:
+            try:
+                self._request.wait()
+            except RuntimeError as error:
+                raise EngineError(f"OpenVINO failed on a frame ({error})") from error
+            self._probability = self._request.get_output_tensor().data[0].copy()
+        return self._probability
+
+
+class OpenVinoSegmenter:
+    """The network compiled by OpenVINO, with `streams` requests that run side by side."""
+
+    def __init__(
+        self,
+        checkpoint: CheckpointInfo,
+        *,
+        precision: Precision = "auto",
+        streams: int = 0,
+        threads: int = 0,
+    ) -> None:
+        core = ov.Core()
+        cores = os.cpu_count() or 1
+        threads = threads or cores
+        streams = streams or min(cores, MAX_STREAMS)
+        chosen = _choose_precision(core, precision)
+        settings = {
+            "INFERENCE_PRECISION_HINT": chosen,
+            "NUM_STREAMS": str(streams),
+            "INFERENCE_NUM_THREADS": str(threads),
+        }
+        self._compiled = _compile(core, checkpoint, settings)
+        self._requests = [self._compiled.create_infer_request() for _ in range(streams)]
+        self._running: list[_Running | None] = [None] * streams
+        self._next = 0
+        self.info = EngineInfo(
+            model=str(checkpoint.config.get("name", checkpoint.path.name)),
+            checkpoint_sha256=checkpoint.sha256,
+            backend="openvino",
+            precision=chosen,
+            device=str(core.get_property(DEVICE, "FULL_DEVICE_NAME")),
+            input_size=int(self._compiled.input(0).shape[1]),
+            streams=streams,
+            threads=threads,
+        )
+
+    def submit(self, image: NDArray[np.uint8]) -> _Running:
+        """See `Segmenter.submit`."""
+        place = self._next
+        self._next = (place + 1) % len(self._requests)
+        before = self._running[place]
+        if before is not None:
+            before.result()
+        running = _Running(self._requests[place], image)
+        self._running[place] = running
+        return running
+
+    def close(self) -> None:
+        """Let what runs come to its end, then release the requests."""
+        for running in self._running:
+            if running is not None:
+                running.result()
+        self._running = [None] * len(self._running)
+
+
+def _choose_precision(core: ov.Core, precision: Precision) -> str:
+    capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    if precision == "auto":
+        return "bf16" if "BF16" in capable else "f32"
+    if precision == "bf16" and "BF16" not in capable:
+        raise EngineError("this CPU has no bf16 instructions; use --precision f32")
+    if precision not in ("f32", "bf16"):
+        raise EngineError(f"unknown precision {precision!r}; known: auto, f32, bf16")
+    return precision
+
+
+def _compile(core: ov.Core, checkpoint: CheckpointInfo, settings: dict[str, str]) -> Any:
+    facts = settings | {
+        "weights": checkpoint.sha256,
+        "config": str(checkpoint.config),
+        "openvino": ov.get_version(),
+        "cpu": str(core.get_property(DEVICE, "FULL_DEVICE_NAME")),
+        "capabilities": str(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")),
+    }
+    path = cache.cache_folder() / "openvino" / f"{cache.cache_key(facts)}.blob"
+    blob = cache.read(path)
+    if blob is not None:
+        try:
+            return core.import_model(blob, DEVICE, settings)
+        except RuntimeError:
+            logger.warning("the cached engine %s cannot be used; compiling anew", path)
+    logger.info("compiling the engine for this machine, once")
+    compiled = core.compile_model(_convert(checkpoint), DEVICE, settings)
+    cache.write(path, compiled.export_model().getvalue())
+    return compiled
+
+
+def _convert(checkpoint: CheckpointInfo) -> ov.Model:
+    # Torch is loaded here and not above: with a cached engine a run never needs it.
+    import torch
+
+    from pranet.checkpoint import load_model
+    from streamer.engine.eager import ImageToProbability
+
+    model = load_model(checkpoint.path)
+    size_px = model.config.input_size
+    example = torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)
+    with torch.inference_mode():
+        return ov.convert_model(
+            ImageToProbability(model).eval(), example_input=example, input=list(example.shape)
+        )

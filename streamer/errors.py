@@ -1,0 +1,19 @@
+"""Errors of the streaming side, all with a message meant for the user."""
+
+from pranet.errors import PranetError
+
+
+class StreamError(PranetError):
+    """Base of the errors of this package."""
+
+
+class SourceError(StreamError):
+    """A source cannot be opened or holds no picture."""
+
+
+class EngineError(StreamError):
+    """An engine is not available here or failed."""
+
+
+class OutputError(StreamError):
+    """An output cannot be written."""

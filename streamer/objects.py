@@ -1,0 +1,117 @@
+"""From a probability map to shapes: connected objects and the sub-pixel boundary."""
+
+from dataclasses import dataclass
+
+import contourpy
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.frame import Mask, Segmentation
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedObject:
+    """One connected region, in px of the picture.
+
+    Attributes:
+        box: (x, y, width, height).
+        area_px: its area.
+        mean_probability: mean over its pixels, threshold…1.
+    """
+
+    box: tuple[int, int, int, int]
+    area_px: int
+    mean_probability: float
+
+
+def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
+    """The connected regions at or above the threshold, largest first."""
+    probability, view = segmentation.probability, segmentation.view
+    inside = (probability >= segmentation.threshold).view(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inside)
+    if count <= 1:
+        return []
+    sums = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count)
+    across = view.width / probability.shape[1]
+    down = view.height / probability.shape[0]
+    found = []
+    for label in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[label])
+        left, top = view.x + x * across, view.y + y * down
+        box = (
+            round(left),
+            round(top),
+            round(left + width * across) - round(left),
+            round(top + height * down) - round(top),
+        )
+        mean = float(sums[label] / area)
+        found.append(DetectedObject(box, round(area * across * down), round(mean, 4)))
+    return sorted(found, key=lambda region: -region.area_px)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """The boundary of everything at or above the threshold.
+
+    Attributes:
+        lines: polylines of (x, y) in px of the picture; a pixel's centre has whole coordinates.
+        regions: the same closed along the border of the view, for filling; each is one outer
+            ring followed by its holes.
+    """
+
+    lines: list[Points]
+    regions: list[list[Points]]
+
+
+def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
+    """Follow the threshold through the bilinearly interpolated map, to a fraction of a pixel.
+
+    The lines are those of the up-scaled map at its threshold, without up-scaling it.
+
+    Args:
+        regions: also make the regions.
+    """
+    probability, view = segmentation.probability, segmentation.view
+    x, y, width, height = cv2.boundingRect((probability >= segmentation.threshold).view(np.uint8))
+    if width == 0:
+        return Outline([], [])
+    # One pixel around is enough for the interpolation; the rest of the map is not looked at.
+    left, top = max(x - 1, 0), max(y - 1, 0)
+    window = probability[top : y + height + 1, left : x + width + 1]
+    if min(window.shape) < 2:
+        return Outline([], [])
+    generator = contourpy.contour_generator(z=window)
+    scale = np.array((view.width / probability.shape[1], view.height / probability.shape[0]))
+    # Pixel centres of the map sit half a cell from its edge, those of the picture half a pixel.
+    offset = np.array((left, top)) + 0.5
+    shift = np.array((view.x, view.y)) - 0.5
+
+    def to_picture(points: Points) -> Points:
+        return np.asarray((points + offset) * scale + shift, np.float64)
+
+    lines = [to_picture(np.asarray(line)) for line in generator.lines(segmentation.threshold)]
+    filled: list[list[Points]] = []
+    if regions:
+        # The default fill type: per outer ring, its points with those of its holes and where
+        # each ring begins.
+        points, offsets = generator.filled(segmentation.threshold, np.inf)[:2]
+        filled = [
+            [to_picture(ring) for ring in np.split(np.asarray(outer), np.asarray(ends)[1:-1])]
+            for outer, ends in zip(points, offsets, strict=True)
+        ]
+    return Outline(lines, filled)
+
+
+def full_size_mask(segmentation: Segmentation, width_px: int, height_px: int) -> Mask:
+    """The mask (height_px, width_px) of 0 or 255 at the picture's size, 0 outside the view."""
+    view = segmentation.view
+    scaled = cv2.resize(
+        segmentation.probability, (view.width, view.height), interpolation=cv2.INTER_LINEAR
+    )
+    mask = np.zeros((height_px, width_px), np.uint8)
+    inside = (scaled >= segmentation.threshold).view(np.uint8) * np.uint8(255)
+    mask[view.y : view.y + view.height, view.x : view.x + view.width] = inside
+    return mask

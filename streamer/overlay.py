@@ -1,0 +1,222 @@
+"""Markers on the picture: boundary, translucent fill, status badge.
+
+Drawing happens in the Y, U and V planes themselves. A picture is never converted, so every pixel
+outside the markers keeps its exact value.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.color import ColorDescription, rgb_to_yuv
+from streamer.errors import StreamError
+from streamer.frame import Segmentation
+from streamer.objects import Outline, find_outline
+from streamer.planes import Plane, Samples, bit_depth, planes
+
+Coverage = NDArray[np.uint8]
+Rgb = tuple[int, int, int]
+
+#: Fractional bits of the coordinates that OpenCV draws with.
+_SHIFT = 4
+
+_NAMED_COLORS: dict[str, Rgb] = {
+    "green": (0, 255, 0),
+    "yellow": (255, 255, 0),
+    "cyan": (0, 255, 255),
+    "blue": (64, 128, 255),
+    "magenta": (255, 0, 255),
+    "white": (255, 255, 255),
+}
+
+
+def parse_color(text: str) -> Rgb:
+    """A colour name or ``#rrggbb`` as RGB.
+
+    Raises:
+        StreamError: neither.
+    """
+    if text.lower() in _NAMED_COLORS:
+        return _NAMED_COLORS[text.lower()]
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        red, green, blue = bytes.fromhex(text[1:])
+        return red, green, blue
+    names = ", ".join(_NAMED_COLORS)
+    raise StreamError(f"unknown colour {text!r}; use #rrggbb or one of {names}")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How markers look.
+
+    Attributes:
+        color: RGB of boundary and fill.
+        line_width_px: of the boundary; 0 takes 1/240 of the picture's height.
+        fill_opacity: 0 (none) … 1.
+        badge: whether the status badge is drawn.
+    """
+
+    color: Rgb = (0, 255, 0)
+    line_width_px: int = 0
+    fill_opacity: float = 0.0
+    badge: bool = True
+
+
+class Overlay:
+    """Draws onto pictures of one source."""
+
+    def __init__(self, style: Style, color: ColorDescription) -> None:
+        self._style = style
+        self._color = color
+
+    def draw(
+        self, picture: av.VideoFrame, segmentation: Segmentation | None, status: str
+    ) -> av.VideoFrame:
+        """Draw the markers into a picture.
+
+        Args:
+            picture: of a `DRAWABLE` format. It is written to if nobody else holds it, and copied
+                if the decoder still refers to it; so use the picture that is returned.
+            segmentation: what to outline, if anything.
+            status: text of the badge.
+        """
+        style = self._style
+        fill = style.fill_opacity > 0
+        outline = find_outline(segmentation, regions=fill) if segmentation else Outline([], [])
+        if not outline.lines and not outline.regions and not style.badge:
+            return picture
+        # The decoder predicts later pictures from this one, so its buffer must stay untouched.
+        picture.make_writable()
+        code = rgb_to_yuv(style.color, self._color, bit_depth(picture))
+        width_px = style.line_width_px or max(1, round(picture.height / 240))
+        for plane in planes(picture):
+            if fill:
+                _draw_regions(plane, outline.regions, code, style.fill_opacity)
+            _draw_lines(plane, outline.lines, code, width_px)
+        if style.badge:
+            self._draw_badge(picture, status)
+        return picture
+
+    def _draw_badge(self, picture: av.VideoFrame, status: str) -> None:
+        depth = bit_depth(picture)
+        black = rgb_to_yuv((0, 0, 0), self._color, depth)
+        white = rgb_to_yuv((255, 255, 255), self._color, depth)
+        plate, text = _render_badge(status, picture.height)
+        margin = max(2, picture.height // 90) & ~1
+        for plane in planes(picture):
+            for coverage, code in ((plate, black), (text, white)):
+                across, down = plane.step
+                small = coverage[::down, ::across]
+                top, left = margin // down, margin // across
+                window = plane.pixels[top : top + small.shape[0], left : left + small.shape[1]]
+                small = small[: window.shape[0], : window.shape[1]]
+                _blend(window, small, [code[part] for part in plane.components])
+
+
+@lru_cache(maxsize=16)
+def _render_badge(status: str, height_px: int) -> tuple[Coverage, Coverage]:
+    """Coverage of the badge's dark plate and of its text."""
+    scale = max(height_px / 1100, 0.4)
+    thickness = max(1, round(scale * 1.6))
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), baseline = cv2.getTextSize(status, font, scale, thickness)
+    pad = max(2, round(height * 0.5))
+    shape = ((height + baseline + 2 * pad + 1) & ~1, (width + 2 * pad + 1) & ~1)
+    plate = np.full(shape, 150, np.uint8)
+    text = np.zeros(shape, np.uint8)
+    cv2.putText(text, status, (pad, pad + height), font, scale, 255, thickness, cv2.LINE_AA)
+    return plate, text
+
+
+def _draw_lines(
+    plane: Plane, lines: list[NDArray[np.float64]], code: tuple[int, ...], width_px: int
+) -> None:
+    # Half-size planes take half the width, but never less than one sample.
+    thickness = max(1, round(width_px / min(plane.step)))
+    moved = [_to_plane(line, plane) for line in lines]
+
+    def paint(canvas: Coverage, origin: NDArray[np.float64]) -> None:
+        cv2.polylines(
+            canvas,
+            [_fixed_point(line - origin) for line in moved],
+            isClosed=False,
+            color=255,
+            thickness=thickness,
+            lineType=cv2.LINE_AA,
+            shift=_SHIFT,
+        )
+
+    _paint(plane, moved, paint, code, margin=thickness + 1, opacity=1.0)
+
+
+def _draw_regions(
+    plane: Plane,
+    regions: list[list[NDArray[np.float64]]],
+    code: tuple[int, ...],
+    opacity: float,
+) -> None:
+    moved = [[_to_plane(ring, plane) for ring in rings] for rings in regions]
+
+    def paint(canvas: Coverage, origin: NDArray[np.float64]) -> None:
+        for rings in moved:
+            # All rings in one call: OpenCV fills by the even-odd rule, which leaves the holes.
+            cv2.fillPoly(
+                canvas,
+                [_fixed_point(ring - origin) for ring in rings],
+                color=255,
+                lineType=cv2.LINE_AA,
+                shift=_SHIFT,
+            )
+
+    flat = [ring for rings in moved for ring in rings]
+    _paint(plane, flat, paint, code, margin=1, opacity=opacity)
+
+
+def _paint(
+    plane: Plane,
+    points: list[NDArray[np.float64]],
+    paint: Callable[[Coverage, NDArray[np.float64]], None],
+    code: tuple[int, ...],
+    *,
+    margin: int,
+    opacity: float,
+) -> None:
+    """Run `paint` on a canvas just large enough for the points, and blend it into the plane."""
+    if not points:
+        return
+    everything = np.concatenate(points)
+    low = np.floor(everything.min(axis=0)).astype(int) - margin
+    high = np.ceil(everything.max(axis=0)).astype(int) + margin + 1
+    low = np.maximum(low, 0)
+    high = np.minimum(high, plane.pixels.shape[1::-1])
+    if (high <= low).any():
+        return
+    canvas = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+    paint(canvas, low.astype(np.float64))
+    if opacity < 1:
+        canvas = np.asarray(cv2.convertScaleAbs(canvas, alpha=opacity), np.uint8)
+    window = plane.pixels[low[1] : high[1], low[0] : high[0]]
+    _blend(window, canvas, [code[part] for part in plane.components])
+
+
+def _blend(window: Samples, coverage: Coverage, code: list[int]) -> None:
+    """Mix a colour into a window by coverage (0…255); uncovered samples are not written."""
+    rows, columns = np.divmod(np.flatnonzero(coverage), coverage.shape[1])
+    share = coverage[rows, columns].astype(np.int32)[:, None]
+    old = window[rows, columns].astype(np.int32)
+    window[rows, columns] = old + ((np.array(code, np.int32) - old) * share + 127) // 255
+
+
+def _to_plane(points: NDArray[np.float64], plane: Plane) -> NDArray[np.float64]:
+    """Coordinates of the picture as those of a sub-sampled plane, centre upon centre."""
+    return np.asarray((points + 0.5) / np.array(plane.step) - 0.5, np.float64)
+
+
+def _fixed_point(points: NDArray[np.float64]) -> NDArray[np.int32]:
+    return np.rint(points * (1 << _SHIFT)).astype(np.int32)

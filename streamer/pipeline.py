@@ -1,0 +1,251 @@
+"""File mode: every frame in is a frame out, in order, with decode, network and encode overlapping.
+
+    decoder thread ──Channel──▶ segmenter thread ──Channel──▶ caller's thread: draw, encode
+
+Each channel holds a few frames; a slow stage holds up the ones before it and nothing is dropped.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic, monotonic_ns, process_time
+
+import av
+
+from streamer.channel import Channel, ClosedError
+from streamer.color import RgbReader
+from streamer.engine.base import Pending, Segmenter
+from streamer.frame import AudioPacket, Frame, Segmentation, View
+from streamer.latency import StageTimes
+from streamer.objects import find_objects
+from streamer.overlay import Overlay, Style
+from streamer.planes import crop
+from streamer.sinks.base import Composed, Sink
+from streamer.sources.base import Item, Source
+
+#: Frames that wait between two stages: enough to ride over a key frame, small in memory.
+CHANNEL_CAPACITY = 4
+STAGES = ("decode", "convert", "segment", "draw", "write", "total")
+
+
+@dataclass
+class RunResult:
+    """What a run did.
+
+    Attributes:
+        frames_in, frames_out: frames read and frames handed to all sinks.
+        damaged, converted: see `Source`.
+        dropped: frames read but not written, by cause: `stopped` if the run ended early.
+        frames_with_objects: frames in which something was found.
+        wall_s: from the first frame read to the last one written.
+        cpu_s: of this process, all threads, over the same stretch.
+        latency_ms: stage → p50, p95, p99, max in ms. `segment` runs from hand-over to result,
+            `total` from decoded to written.
+        interrupted: the run was stopped before the source's end.
+    """
+
+    frames_in: int = 0
+    frames_out: int = 0
+    damaged: int = 0
+    converted: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    frames_with_objects: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    interrupted: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Frames out per second of wall time."""
+        return self.frames_out / self.wall_s if self.wall_s else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A frame that the network works on."""
+
+    frame: Frame
+    pending: Pending
+    submitted_ns: int
+
+
+#: What travels from the segmenter to the drawing stage: a segmented frame, or audio between.
+_Segmented = tuple[Frame, Segmentation] | AudioPacket
+
+
+class Pipeline:
+    """Runs one finite source through one segmenter into any number of sinks.
+
+    Args:
+        source: read once, by a thread of the pipeline's own.
+        segmenter: owned by a thread of the pipeline's own for the time of the run.
+        sinks: written to in order from the thread that calls `run`, and closed by it.
+        style: how markers look.
+        threshold: probability from which on a pixel counts as polyp, 0…1.
+        view: the part of the picture to analyse, in px; None takes all of it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        segmenter: Segmenter,
+        sinks: Sequence[Sink],
+        *,
+        style: Style | None = None,
+        threshold: float = 0.5,
+        view: View | None = None,
+    ) -> None:
+        self._source = source
+        self._segmenter = segmenter
+        self._sinks = sinks
+        self._threshold = threshold
+        info = source.info
+        self._view = view or View(0, 0, info.width, info.height)
+        self._whole = self._view == View(0, 0, info.width, info.height)
+        self._overlay = Overlay(style or Style(), info.color)
+        engine = segmenter.info
+        self._status = f"RUNNING | {engine.backend} {engine.precision}"
+        self._decoded: Channel[Item] = Channel(CHANNEL_CAPACITY)
+        self._segmented: Channel[_Segmented] = Channel(CHANNEL_CAPACITY)
+        self._failure: BaseException | None = None
+        self._times = StageTimes(STAGES)
+        self.result = RunResult()
+
+    def run(self, progress: Callable[[RunResult], None] | None = None) -> RunResult:
+        """Run to the source's end; the sinks are closed whatever happens.
+
+        Args:
+            progress: called after every frame that was written.
+
+        Returns:
+            `self.result`, which is up to date also while running and after an error.
+
+        Raises:
+            StreamError: a source, an engine or a sink failed. What was written is kept.
+        """
+        threads = [
+            threading.Thread(target=self._guard, args=(work, out), name=name, daemon=True)
+            for name, work, out in (
+                ("decoder", self._decode, self._decoded),
+                ("segmenter", self._segment, self._segmented),
+            )
+        ]
+        start_s, start_cpu_s = monotonic(), process_time()
+        for thread in threads:
+            thread.start()
+        try:
+            for item in self._segmented:
+                self._write(item)
+                self._note(start_s, start_cpu_s)
+                if progress is not None and not isinstance(item, av.Packet):
+                    progress(self.result)
+        except KeyboardInterrupt:
+            self.result.interrupted = True
+        finally:
+            self._decoded.abort()
+            self._segmented.abort()
+            for thread in threads:
+                thread.join()
+            self._close_sinks()
+            self._note(start_s, start_cpu_s)
+            self.result.latency_ms = self._times.summary()
+            self._count_unwritten()
+        if self._failure is not None:
+            raise self._failure
+        return self.result
+
+    def _guard(self, work: Callable[[], None], out: Channel[object]) -> None:
+        """Run one stage; its error reaches the caller of `run`, its end the next stage."""
+        try:
+            work()
+        except ClosedError:
+            pass
+        except BaseException as error:
+            self._failure = self._failure or error
+            self._decoded.abort()
+        finally:
+            out.finish()
+
+    def _decode(self) -> None:
+        items = iter(self._source)
+        while True:
+            with self._times.measure("decode"):
+                item = next(items, None)
+            if item is None:
+                return
+            if isinstance(item, Frame):
+                self.result.frames_in += 1
+            self._decoded.put(item)
+
+    def _segment(self) -> None:
+        reader = RgbReader()
+        size_px = self._segmenter.info.input_size
+        under_way: deque[_UnderWay | AudioPacket] = deque()
+        running = 0
+        for item in self._decoded:
+            if isinstance(item, av.Packet):
+                under_way.append(item)
+                continue
+            with self._times.measure("convert"):
+                picture = item.picture if self._whole else crop(item.picture, self._view)
+                image = reader.read(picture, item.color, size_px, size_px)
+            under_way.append(_UnderWay(item, self._segmenter.submit(image), monotonic_ns()))
+            running += 1
+            # As many frames at once as the engine has streams, handed on in the source's order.
+            if running == self._segmenter.info.streams:
+                self._hand_on(under_way)
+                running -= 1
+        while under_way:
+            self._hand_on(under_way)
+
+    def _hand_on(self, under_way: deque[_UnderWay | AudioPacket]) -> None:
+        """Pass on everything up to and including the oldest frame."""
+        while under_way:
+            item = under_way.popleft()
+            if isinstance(item, av.Packet):
+                self._segmented.put(item)
+                continue
+            probability = item.pending.result()
+            self._times.add_since("segment", item.submitted_ns)
+            segmentation = Segmentation(probability, self._view, self._threshold)
+            self._segmented.put((item.frame, segmentation))
+            return
+
+    def _write(self, item: _Segmented) -> None:
+        if isinstance(item, av.Packet):
+            for sink in self._sinks:
+                sink.write_audio(item)
+            return
+        frame, segmentation = item
+        with self._times.measure("draw"):
+            objects = find_objects(segmentation)
+            picture = self._overlay.draw(frame.picture, segmentation, self._status)
+        with self._times.measure("write"):
+            composed = Composed(frame, picture, segmentation, objects)
+            for sink in self._sinks:
+                sink.write(composed)
+        self._times.add_since("total", frame.captured_ns)
+        self.result.frames_out += 1
+        self.result.frames_with_objects += bool(objects)
+
+    def _count_unwritten(self) -> None:
+        missing = self.result.frames_in - self.result.frames_out
+        if missing:
+            self.result.dropped["stopped"] = missing
+
+    def _close_sinks(self) -> None:
+        """Close every sink, also when one of them fails; the first error is the run's."""
+        for sink in self._sinks:
+            try:
+                sink.close()
+            except Exception as error:
+                self._failure = self._failure or error
+
+    def _note(self, start_s: float, start_cpu_s: float) -> None:
+        result = self.result
+        result.wall_s = monotonic() - start_s
+        result.cpu_s = process_time() - start_cpu_s
+        result.damaged = self._source.damaged
+        result.converted = self._source.converted

@@ -1,0 +1,101 @@
+"""A picture's planes as NumPy arrays, in place and in the picture's own format."""
+
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.plane import VideoPlane
+from numpy.typing import NDArray
+
+from streamer.frame import View
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+#: Pixel formats that can be drawn into and encoded as they are.
+DRAWABLE = frozenset(
+    {
+        "gray",
+        "nv12",
+        *(f"yuv{chroma}p" for chroma in (420, 422, 444)),
+        *(f"yuvj{chroma}p" for chroma in (420, 422, 444)),
+        *(f"yuv{chroma}p10le" for chroma in (420, 422, 444)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One plane of a picture.
+
+    Attributes:
+        pixels: (h, w, k) uint8 or uint16, a writable window into the picture itself.
+        components: which of Y, U, V (0, 1, 2) its last axis holds.
+        step: (across, down) px of the picture for one sample of the plane.
+    """
+
+    pixels: Samples
+    components: tuple[int, ...]
+    step: tuple[int, int]
+
+
+def bit_depth(picture: av.VideoFrame) -> int:
+    """Bits of one sample."""
+    return picture.format.components[0].bits
+
+
+def planes(picture: av.VideoFrame) -> list[Plane]:
+    """The planes of a picture in a `DRAWABLE` format."""
+    held: dict[int, list[int]] = {}
+    for component, layout in enumerate(picture.format.components):
+        held.setdefault(layout.plane, []).append(component)
+    found = []
+    for index, plane in enumerate(picture.planes):
+        components = tuple(held[index])
+        rows = _samples(plane, deep=bit_depth(picture) > 8).reshape(plane.height, -1)
+        samples = plane.width * len(components)
+        pixels = rows[:, :samples].reshape(plane.height, plane.width, len(components))
+        step = (-(-picture.width // plane.width), -(-picture.height // plane.height))
+        found.append(Plane(pixels, components, step))
+    return found
+
+
+def _samples(plane: VideoPlane, *, deep: bool) -> Samples:
+    buffer = memoryview(plane)
+    return np.frombuffer(buffer, np.uint16) if deep else np.frombuffer(buffer, np.uint8)
+
+
+def blank_like(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A picture of another size with the same format, time and colour tags; not yet filled."""
+    blank = av.VideoFrame(width, height, picture.format.name)
+    blank.pts, blank.time_base = picture.pts, picture.time_base
+    blank.colorspace, blank.color_range = picture.colorspace, picture.color_range
+    blank.color_primaries, blank.color_trc = picture.color_primaries, picture.color_trc
+    return blank
+
+
+def crop(picture: av.VideoFrame, view: View) -> av.VideoFrame:
+    """A copy of one part of a picture; edges move outwards to whole chroma samples."""
+    source = planes(picture)
+    across, down = (max(plane.step[axis] for plane in source) for axis in (0, 1))
+    left, top = view.x - view.x % across, view.y - view.y % down
+    width, height = view.x + view.width - left, view.y + view.height - top
+    part = blank_like(picture, width, height)
+    for plane, target in zip(source, planes(part), strict=True):
+        y, x = top // plane.step[1], left // plane.step[0]
+        rows, columns = target.pixels.shape[:2]
+        target.pixels[:] = plane.pixels[y : y + rows, x : x + columns]
+    return part
+
+
+def pad_to_even(picture: av.VideoFrame) -> av.VideoFrame:
+    """Repeat the last column and row where a side is odd: 4:2:0 video needs even sides."""
+    width, height = picture.width + picture.width % 2, picture.height + picture.height % 2
+    if (width, height) == (picture.width, picture.height):
+        return picture
+    padded = blank_like(picture, width, height)
+    for plane, target in zip(planes(picture), planes(padded), strict=True):
+        rows, columns = plane.pixels.shape[:2]
+        target.pixels[:rows, :columns] = plane.pixels
+        target.pixels[rows:, :columns] = plane.pixels[-1:]
+        target.pixels[:, columns:] = target.pixels[:, columns - 1 : columns]
+    return padded

@@ -1,0 +1,75 @@
+"""What every sink takes."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import av
+
+from streamer.errors import OutputError
+from streamer.frame import AudioPacket, Frame, Segmentation
+from streamer.objects import DetectedObject
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A finished frame.
+
+    Attributes:
+        frame: as it came from the source; its picture may have been drawn upon.
+        picture: what is to be shown: the source's picture with the markers.
+        segmentation: what the network saw.
+        objects: its connected regions.
+    """
+
+    frame: Frame
+    picture: av.VideoFrame
+    segmentation: Segmentation
+    objects: list[DetectedObject]
+
+
+class Sink(Protocol):
+    """One output. It is opened when it is made, so a bad path is known before the first frame."""
+
+    def write(self, composed: Composed) -> None:
+        """Take one frame.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+
+    def write_audio(self, packet: AudioPacket) -> None:
+        """Take one packet of the source's audio, in file order."""
+
+    def close(self) -> None:
+        """Finish the output so that all that was written can be read; may be called twice."""
+
+
+@contextmanager
+def reporting_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of writing `path` into one clear `OutputError`."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            reason = "no space left; what was written so far is kept"
+        else:
+            reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{path}: cannot be written ({reason})") from error
+
+
+def prepare_path(name: Path | str) -> Path:
+    """The path, after its folder was made.
+
+    Raises:
+        OutputError: it cannot be made, or a folder stands there.
+    """
+    path = Path(name)
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file in it")
+    with reporting_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path

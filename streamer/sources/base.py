@@ -1,0 +1,71 @@
+"""What every source offers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import av
+
+from streamer.color import ColorDescription
+from streamer.frame import AudioPacket, Frame
+
+#: A source yields frames and, between them in file order, packets of the audio that goes along.
+Item = Frame | AudioPacket
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known of a source before it is read to its end.
+
+    Attributes:
+        name: as the user gave it.
+        width, height: px; every frame has this size.
+        pixel_format: FFmpeg's name; every frame has it.
+        rate: nominal frames per second; the frames' own pts are what counts.
+        time_base: unit of the frames' pts, seconds.
+        color: how YUV values are read.
+        frames: expected count, if known.
+        audio: stream whose packets are yielded, if any.
+    """
+
+    name: str
+    width: int
+    height: int
+    pixel_format: str
+    rate: Fraction
+    time_base: Fraction
+    color: ColorDescription
+    frames: int | None
+    audio: av.AudioStream | None
+
+
+class Source(Protocol):
+    """A finite source: iterate it once, from one thread."""
+
+    info: SourceInfo
+    #: Packets and frames that were damaged; what could be shown of them was.
+    damaged: int
+    #: Frames whose size or pixel format differed from the first frame's and were converted.
+    converted: int
+
+    def __iter__(self) -> Iterator[Item]: ...
+
+    def close(self) -> None:
+        """Release it; may be called twice."""
+
+
+def open_source(name: str, *, color_matrix: str = "auto", full_range: bool | None = None) -> Source:
+    """Open the source that a user names.
+
+    Args:
+        name: path of a video file.
+        color_matrix: ``auto``, ``bt601``, ``bt709`` or ``bt2020``.
+        full_range: override of the range; None takes what the stream says.
+
+    Raises:
+        SourceError: nothing there, or nothing that can be read.
+    """
+    from streamer.sources.file import FileSource
+
+    return FileSource(name, color_matrix=color_matrix, full_range=full_range)
