@@ -1,0 +1,46 @@
+# Two commands are enough: `make run` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+SOURCE ?= demos/samples/colonoscopy.mp4
+OUT ?= out
+
+BIN := $(VENV)/bin
+
+.PHONY: run test lint types bench clean
+
+run: $(VENV)/.run
+	$(BIN)/pranet-stream --source "$(SOURCE)" --output $(OUT)/overlay.mp4 \
+		--events $(OUT)/events.jsonl --report $(OUT)/report.json
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.run
+	$(BIN)/pranet-bench --file "$(SOURCE)"
+
+$(VENV)/.run: pyproject.toml
+	$(call install,.)
+
+$(VENV)/.dev: pyproject.toml
+	$(call install,.[dev])
+	touch $(VENV)/.run
+
+# Checks first what pip cannot install: Python's venv, and two libraries that OpenCV loads.
+define install
+	sh tools/check-system.sh "$(PYTHON)"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
+	$(BIN)/python -m pip install --quiet --editable "$(1)"
+	touch $@
+endef
+
+clean:
+	rm -rf $(VENV) $(OUT) build *.egg-info

@@ -1,0 +1,1 @@
+"""What is fitted after training and handed to the engine as files: precision, probability, view."""
