@@ -33,13 +33,24 @@ def overlap_curves(
     return dice, iou
 
 
-def mean_dice(probability: Probability, mask: Mask) -> float:
-    """Mean of the Dice curve over all thresholds (`mDice` of the published tables), 0…1."""
-    return float(overlap_curves(probability, mask)[0].mean())
-
-
 def dice_at(probability: Probability, mask: Mask, threshold: float = 0.5) -> float:
     """Dice of the mask that one threshold gives, 0…1; 1 where both are empty."""
     predicted, inside = probability >= threshold, mask > 0
     total = int(predicted.sum()) + int(inside.sum())
     return 1.0 if total == 0 else 2 * int((predicted & inside).sum()) / total
+
+
+def score(probability: Probability, mask: Mask) -> dict[str, float]:
+    """Every metric of one image, 0…1, by the names of the published tables.
+
+    `mDice` and `mIoU` are means over all thresholds, `Dice` and `IoU` are at 0.5.
+    """
+    dice, iou = overlap_curves(probability, mask)
+    half = dice_at(probability, mask)
+    return {
+        "mDice": float(dice.mean()),
+        "mIoU": float(iou.mean()),
+        "Dice": half,
+        "IoU": half / (2 - half),
+        "MAE": float(np.abs(probability - (mask > 0)).mean()),
+    }

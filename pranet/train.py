@@ -22,10 +22,11 @@ from pranet.augment import Augmentation
 from pranet.checkpoint import save_model
 from pranet.data import Pair, find_pairs, load_sequences, split
 from pranet.errors import DataError, PranetError
+from pranet.evaluate import evaluate
 from pranet.imagenet import load_imagenet
 from pranet.losses import boundary_weight, deep_supervision_loss
-from pranet.metrics import dice_at, mean_dice
 from pranet.model import PraNet, build_model
+from pranet.predict import normalise
 
 logger = logging.getLogger("pranet.train")
 
@@ -180,10 +181,8 @@ class Trainer:
         for epoch in range(first, self.config.epochs):
             self.sampler.epoch = epoch
             loss = self._train_epoch()
-            dice, dice_half = self.validate()
-            self.history.append(
-                {"epoch": epoch + 1, "loss": loss, "mDice": dice, "dice_0.5": dice_half}
-            )
+            scores = evaluate(self.average, self.validation, self.device)
+            self.history.append({"epoch": epoch + 1, "loss": loss} | scores)
             self._save()
             spent_s = time.monotonic() - start
             left_s = spent_s / (epoch + 1 - first) * (self.config.epochs - epoch - 1)
@@ -192,8 +191,8 @@ class Trainer:
                 epoch + 1,
                 self.config.epochs,
                 loss,
-                100 * dice,
-                100 * dice_half,
+                scores["mDice"],
+                scores["Dice"],
                 left_s / 60,
             )
 
@@ -231,16 +230,6 @@ class Trainer:
             else:
                 mine.copy_(theirs[key])
 
-    def validate(self) -> tuple[float, float]:
-        """mDice and Dice at 0.5 of the averaged weights on the validation part, 0…1."""
-        scores = []
-        for pair in self.validation:
-            image, mask = pair.read()
-            probability = predict(self.average, image, self.device)
-            scores.append((mean_dice(probability, mask), dice_at(probability, mask)))
-        curve, half = np.mean(scores, axis=0)
-        return float(curve), float(half)
-
     def _save(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
         state = {
@@ -276,27 +265,6 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.history = state["history"]
         logger.info("going on after epoch %d", len(self.history))
-
-
-def normalise(image: Tensor, model: PraNet) -> Tensor:
-    """RGB uint8 (B, 3, H, W) → what the network expects, channels last."""
-    mean, std = (
-        torch.tensor(values, device=image.device)[:, None, None]
-        for values in (model.config.mean, model.config.std)
-    )
-    return ((image / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-@torch.inference_mode()
-def predict(model: PraNet, image: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
-    """Foreground probability of one RGB image (H, W, 3), (H, W) at the image's own size."""
-    height, width = image.shape[:2]
-    size_px = model.config.input_size
-    small = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
-    pixels = torch.from_numpy(np.asarray(small)).permute(2, 0, 1)[None].to(device)
-    logits = model(normalise(pixels, model))[0, 0].float().cpu().numpy()
-    full = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(1 / (1 + np.exp(-full)), np.float32)
 
 
 def train(
