@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pranet.augment import Augmentation
-from pranet.checkpoint import save_model
+from pranet.checkpoint import load_model, save_model
 from pranet.data import Pair, find_pairs, load_sequences, split
 from pranet.errors import DataError, PranetError
 from pranet.evaluate import evaluate
@@ -39,6 +39,7 @@ class TrainConfig:
     """All that decides a training run, beside the data.
 
     Attributes:
+        start: checkpoint to begin with; None begins with an encoder trained on ImageNet.
         sizes_px: input sizes of each phase; the epochs are shared evenly among the phases.
         encoder_rate, decoder_rate: peak learning rates of the one-cycle schedule.
         ema_decay: decay of the running mean of weights, per step.
@@ -47,6 +48,7 @@ class TrainConfig:
     """
 
     model: str = "pranet_v2_lite0"
+    start: str | None = None
     epochs: int = 18
     batch_size: int = 8
     sizes_px: tuple[tuple[int, ...], ...] = ((192, 224, 256), (256, 288, 320), (320, 352))
@@ -147,7 +149,10 @@ class Trainer:
         self.device = device
         self.validation = validation
         model = build_model(config.model)
-        load_imagenet(model.encoder, model.config.encoder)
+        if config.start is None:
+            load_imagenet(model.encoder, model.config.encoder)
+        else:
+            model.load_state_dict(load_model(config.start).state_dict())
         self.model: PraNet = model.to(device).to(memory_format=torch.channels_last)
         self.average: PraNet = deepcopy(self.model).eval().requires_grad_(False)
         self.sampler = EpochSampler(config, len(train), len(empty))
@@ -244,7 +249,11 @@ class Trainer:
         torch.save(state, self.output / "state.tmp")
         os.replace(self.output / "state.tmp", self.output / "state.pt")
         (self.output / "history.json").write_text(json.dumps(self.history, indent=1))
-        training = {"config": asdict(self.config), "validation": self.history[-1]}
+        config = asdict(self.config)
+        if self.config.start is not None:
+            # Of the first checkpoint its name: a path would tell of this machine.
+            config["start"] = Path(self.config.start).name
+        training = {"config": config, "validation": self.history[-1]}
         save_model(self.average, self.output / "model.safetensors", training=training)
 
     def resume(self) -> None:
@@ -277,6 +286,14 @@ def train(
         Path | None, typer.Option(help="JSON of frame ranges that must stay on one side.")
     ] = None,
     model: Annotated[str, typer.Option(help="Name of a configuration.")] = TrainConfig.model,
+    start: Annotated[
+        str | None, typer.Option(help="Checkpoint to begin with, instead of ImageNet weights.")
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(help="Input sizes in px of each phase: 192,224/320,352.")
+    ] = "192,224,256/256,288,320/320,352",
+    encoder_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 4e-4,
+    decoder_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.5e-3,
     epochs: Annotated[int, typer.Option(min=1)] = TrainConfig.epochs,
     batch_size: Annotated[int, typer.Option(min=2)] = TrainConfig.batch_size,
     seed: Annotated[int, typer.Option()] = TrainConfig.seed,
@@ -288,7 +305,16 @@ def train(
     # The loader's workers are processes; OpenCV's own threads would only fight with torch's.
     cv2.setNumThreads(1)
     try:
-        config = TrainConfig(model=model, epochs=epochs, batch_size=batch_size, seed=seed)
+        config = TrainConfig(
+            model=model,
+            start=start,
+            epochs=epochs,
+            batch_size=batch_size,
+            sizes_px=_parse_sizes(sizes),
+            encoder_rate=encoder_rate,
+            decoder_rate=decoder_rate,
+            seed=seed,
+        )
         pairs = [pair for folder in data for pair in find_pairs(folder)]
         ranges = load_sequences(sequences) if sequences else {}
         for_training, held_out = split(
@@ -314,6 +340,13 @@ def train(
         trainer.run()
     except PranetError as error:
         raise SystemExit(f"pranet-train: {error}") from error
+
+
+def _parse_sizes(text: str) -> tuple[tuple[int, ...], ...]:
+    try:
+        return tuple(tuple(int(size) for size in phase.split(",")) for phase in text.split("/"))
+    except ValueError:
+        raise DataError(f"--sizes {text}: numbers like 192,224/320,352 are needed") from None
 
 
 def main() -> None:
