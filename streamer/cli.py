@@ -1,6 +1,7 @@
 """`pranet-stream`: a video in, polyp boundaries out."""
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from time import monotonic
 from types import FrameType
 from typing import Annotated, Any, Literal
 
+import cv2
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -30,7 +32,8 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 PLAIN_PROGRESS_INTERVAL_S = 5.0
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+# Names of files are printed as they are: no markup, no emoji codes.
+console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Matrix = Literal["auto", "bt601", "bt709", "bt2020"]
 Range = Literal["auto", "limited", "full"]
@@ -126,7 +129,7 @@ def stream(
         )
         if path is not None
     }
-    with _terminating_like_interrupt():
+    with _ending_on_signals():
         _check_outputs(source, outputs)
         full_range = {"auto": None, "limited": False, "full": True}[color_range]
         style = Style(parse_color(line_color), line_width, fill, badge)
@@ -165,16 +168,16 @@ def _run(
     """Run, and write the report and the summary also of a run that failed half-way."""
     console.print(f"engine  {segmenter.info}, {segmenter.info.streams} frames at once")
     try:
-        with _progress(source.info) as advance:
+        with _progress(source.info) as advance, _stopping_on_signals(pipeline):
             pipeline.run(advance)
     finally:
-        segmenter.close()
         result = pipeline.result
+        _summarise(result, outputs)
         if "report" in outputs:
             paths = {name: str(path) for name, path in outputs.items()}
             content = reports.build(source.info, segmenter.info, result, paths)
             reports.write(outputs["report"], content)
-        _summarise(result, outputs)
+        segmenter.close()
     return result
 
 
@@ -221,14 +224,18 @@ def _describe(info: SourceInfo) -> None:
 
 
 def _summarise(result: RunResult, outputs: dict[str, Path]) -> None:
-    ended = "stopped by the user after" if result.interrupted else "done:"
+    ended = "done:"
+    if result.interrupted:
+        ended = "stopped by the user after"
+    elif result.error is not None:
+        ended = "failed after"
     line = f"{ended} {result.frames_out} frames in {result.wall_s:.1f} s, {result.rate:.1f} fps"
     if "total" in result.latency_ms:
         line += f", polyp seen in {result.frames_with_objects}"
     console.print(line)
     for count, meaning in (
         (result.damaged, "damaged frames or packets in the source"),
-        (result.converted, "frames converted to the first frame's size and format"),
+        (result.converted, "frames converted to this size and pixel format"),
     ):
         if count:
             console.print(f"note    {count} {meaning}")
@@ -239,11 +246,20 @@ def _summarise(result: RunResult, outputs: dict[str, Path]) -> None:
 def _check_outputs(source: str, outputs: dict[str, Path]) -> None:
     if not outputs:
         raise OutputError("nothing to write; name --output, --masks, --events or --report")
-    taken = {Path(source).expanduser().resolve(): "the source"}
+    taken = {_identity(Path(os.path.expanduser(source))): "the source"}
     for name, path in outputs.items():
-        other = taken.setdefault(path.expanduser().resolve(), f"--{name}")
+        other = taken.setdefault(_identity(path), f"--{name}")
         if other != f"--{name}":
             raise OutputError(f"--{name} {path} is also {other}; choose another file")
+
+
+def _identity(path: Path) -> object:
+    """The same for all names of one file: links of both kinds are seen through."""
+    try:
+        status = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
 
 
 def _parse_view(text: str, info: SourceInfo) -> View:
@@ -263,17 +279,47 @@ def _parse_view(text: str, info: SourceInfo) -> View:
 
 
 @contextmanager
-def _terminating_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as cleanly as Ctrl-C does."""
+def _handling_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Call `handler` on Ctrl-C and on SIGTERM."""
+    before: dict[int, Any] = {
+        number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """End with a word and the right exit code where nothing is under way yet."""
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before: Any = signal.signal(signal.SIGTERM, interrupt)
     try:
+        with _handling_signals(interrupt):
+            yield
+    except KeyboardInterrupt:
+        console.print("pranet-stream: stopped")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+@contextmanager
+def _stopping_on_signals(pipeline: Pipeline) -> Iterator[None]:
+    """Let a signal end the run between two frames; a second one does not wait for that."""
+    asked = False
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        pipeline.stop()
+
+    with _handling_signals(stop):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -287,14 +333,13 @@ def main() -> None:
         format="%(message)s",
         handlers=[RichHandler(console=console, show_time=False, show_path=False)],
     )
+    # The stages run side by side already; threads inside OpenCV would only fight them.
+    cv2.setNumThreads(1)
     try:
         app()
     except PranetError as error:
-        console.print(f"pranet-stream: {error}", markup=False, soft_wrap=True)
+        console.print(f"pranet-stream: {error}")
         sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
-        console.print("pranet-stream: stopped before the first frame")
-        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -138,21 +138,27 @@ def _draw_lines(
     plane: Plane, lines: list[NDArray[np.float64]], code: tuple[int, ...], width_px: int
 ) -> None:
     # Half-size planes take half the width, but never less than one sample.
-    thickness = max(1, round(width_px / min(plane.step)))
+    thickness = max(1, round(width_px / max(plane.step)))
     moved = [_to_plane(line, plane) for line in lines]
 
-    def paint(canvas: Coverage, origin: NDArray[np.float64]) -> None:
+    def paint(
+        canvas: Samples, origin: NDArray[np.float64] | float, color: tuple[int, ...]
+    ) -> None:
         cv2.polylines(
             canvas,
             [_fixed_point(line - origin) for line in moved],
             isClosed=False,
-            color=255,
+            color=color,
             thickness=thickness,
             lineType=cv2.LINE_AA,
             shift=_SHIFT,
         )
 
-    _paint(plane, moved, paint, code, margin=thickness + 1, opacity=1.0)
+    if plane.pixels.dtype == np.uint8:
+        # OpenCV blends anti-aliased lines into 8-bit planes itself, in a third of the time.
+        paint(plane.pixels, 0.0, tuple(code[part] for part in plane.components))
+    else:
+        _paint(plane, moved, lambda c, o: paint(c, o, (255,)), code, thickness + 1, 1.0)
 
 
 def _draw_regions(
@@ -175,7 +181,7 @@ def _draw_regions(
             )
 
     flat = [ring for rings in moved for ring in rings]
-    _paint(plane, flat, paint, code, margin=1, opacity=opacity)
+    _paint(plane, flat, paint, code, 1, opacity)
 
 
 def _paint(
@@ -183,7 +189,6 @@ def _paint(
     points: list[NDArray[np.float64]],
     paint: Callable[[Coverage, NDArray[np.float64]], None],
     code: tuple[int, ...],
-    *,
     margin: int,
     opacity: float,
 ) -> None:

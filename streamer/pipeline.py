@@ -43,6 +43,7 @@ class RunResult:
         latency_ms: stage → p50, p95, p99, max in ms. `segment` runs from hand-over to result,
             `total` from decoded to written.
         interrupted: the run was stopped before the source's end.
+        error: what ended it, if it failed.
     """
 
     frames_in: int = 0
@@ -55,6 +56,7 @@ class RunResult:
     cpu_s: float = 0.0
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     interrupted: bool = False
+    error: str | None = None
 
     @property
     def rate(self) -> float:
@@ -110,6 +112,7 @@ class Pipeline:
         self._decoded: Channel[Item] = Channel(CHANNEL_CAPACITY)
         self._segmented: Channel[_Segmented] = Channel(CHANNEL_CAPACITY)
         self._failure: BaseException | None = None
+        self._stopping = False
         self._times = StageTimes(STAGES)
         self.result = RunResult()
 
@@ -126,11 +129,8 @@ class Pipeline:
             StreamError: a source, an engine or a sink failed. What was written is kept.
         """
         threads = [
-            threading.Thread(target=self._guard, args=(work, out), name=name, daemon=True)
-            for name, work, out in (
-                ("decoder", self._decode, self._decoded),
-                ("segmenter", self._segment, self._segmented),
-            )
+            threading.Thread(target=self._guard, args=stage, name=stage[0].__name__, daemon=True)
+            for stage in ((self._decode, self._decoded), (self._segment, self._segmented))
         ]
         start_s, start_cpu_s = monotonic(), process_time()
         for thread in threads:
@@ -141,8 +141,13 @@ class Pipeline:
                 self._note(start_s, start_cpu_s)
                 if progress is not None and not isinstance(item, av.Packet):
                     progress(self.result)
+                if self._stopping:
+                    self.result.interrupted = True
+                    break
         except KeyboardInterrupt:
             self.result.interrupted = True
+        except Exception as error:
+            self._failure = self._failure or error
         finally:
             self._decoded.abort()
             self._segmented.abort()
@@ -153,8 +158,13 @@ class Pipeline:
             self.result.latency_ms = self._times.summary()
             self._count_unwritten()
         if self._failure is not None:
+            self.result.error = str(self._failure)
             raise self._failure
         return self.result
+
+    def stop(self) -> None:
+        """End the run after the frame at hand, which reaches all sinks; for signal handlers."""
+        self._stopping = True
 
     def _guard(self, work: Callable[[], None], out: Channel[object]) -> None:
         """Run one stage; its error reaches the caller of `run`, its end the next stage."""
@@ -164,9 +174,11 @@ class Pipeline:
             pass
         except BaseException as error:
             self._failure = self._failure or error
-            self._decoded.abort()
         finally:
+            # What the stage has put is still written; what it would have taken is not wanted.
             out.finish()
+            if work == self._segment:
+                self._decoded.abort()
 
     def _decode(self) -> None:
         items = iter(self._source)

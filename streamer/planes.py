@@ -67,7 +67,9 @@ def _samples(plane: VideoPlane, *, deep: bool) -> Samples:
 def blank_like(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     """A picture of another size with the same format, time and colour tags; not yet filled."""
     blank = av.VideoFrame(width, height, picture.format.name)
-    blank.pts, blank.time_base = picture.pts, picture.time_base
+    blank.pts = picture.pts
+    if picture.time_base is not None:
+        blank.time_base = picture.time_base
     blank.colorspace, blank.color_range = picture.colorspace, picture.color_range
     blank.color_primaries, blank.color_trc = picture.color_primaries, picture.color_trc
     return blank

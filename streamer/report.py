@@ -50,6 +50,7 @@ def build(
             "dropped": result.dropped,
         },
         "interrupted": result.interrupted,
+        "error": result.error,
         "wall_s": round(result.wall_s, 3),
         "cpu_s": round(result.cpu_s, 3),
         "fps": round(result.rate, 2),

@@ -3,7 +3,10 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def cache_folder() -> Path:
@@ -22,11 +25,14 @@ def cache_key(facts: Mapping[str, object]) -> str:
 
 
 def read(path: Path) -> bytes | None:
-    """The cached bytes, or None if there are none."""
+    """The cached bytes, or None if there are none or they are damaged."""
     try:
-        return path.read_bytes()
+        stored = path.read_bytes()
     except OSError:
         return None
+    content = stored[_DIGEST_BYTES:]
+    # A damaged engine may well load, and then find other polyps.
+    return content if _digest(content) == stored[:_DIGEST_BYTES] else None
 
 
 def write(path: Path, content: bytes) -> bool:
@@ -34,10 +40,15 @@ def write(path: Path, content: bytes) -> bool:
     partial = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
+        partial.write_bytes(_digest(content) + content)
         # In one step: another process sees the whole file or none.
         partial.replace(path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         return False
     return True
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

@@ -28,6 +28,8 @@ class EagerSegmenter:
     ) -> None:
         if precision == "bf16":
             raise EngineError("the eager backend runs in f32; use --backend openvino for bf16")
+        if precision not in ("auto", "f32"):
+            raise EngineError(f"unknown precision {precision!r}; known: auto, f32")
         if threads:
             torch.set_num_threads(threads)
         model = load_model(checkpoint.path)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,9 @@ def _convert(checkpoint: CheckpointInfo) -> ov.Model:
     model = load_model(checkpoint.path)
     size_px = model.config.input_size
     example = torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        # Tracing warns of Python conditions on shapes; the shape is fixed here on purpose.
+        warnings.simplefilter("ignore")
         return ov.convert_model(
             ImageToProbability(model).eval(), example_input=example, input=list(example.shape)
         )

@@ -53,9 +53,11 @@ def reporting_errors(path: Path) -> Iterator[None]:
     """Turn the errors of writing `path` into one clear `OutputError`."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.FFmpegError) as error:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             reason = "no space left; what was written so far is kept"
+        elif isinstance(error, av.error.ExternalError):
+            reason = "the encoder refuses the size of the pictures or its settings"
         else:
             reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{path}: cannot be written ({reason})") from error
@@ -68,8 +70,21 @@ def prepare_path(name: Path | str) -> Path:
         OutputError: it cannot be made, or a folder stands there.
     """
     path = Path(name)
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file in it")
     with reporting_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder; name a file in it")
+    make_folder(path.parent)
     return path
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where it is not there yet.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with reporting_errors(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(f"{path}: a folder is needed, but a file is there") from error

@@ -1,10 +1,15 @@
 """A video container that stays playable whatever happens to the process that writes it."""
 
 import logging
+import math
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
+from av.bitstream import BitStreamFilterContext
+from av.video.frame import PictureType
 
 from streamer.errors import OutputError
 from streamer.frame import AudioPacket
@@ -21,11 +26,15 @@ SUFFIXES = {
         "movie_timescale": "90000",
         "flush_packets": "1",
     },
-    ".mkv": {"flush_packets": "1"},
+    # A cluster is written when it is complete, after this many ms at the latest.
+    ".mkv": {"flush_packets": "1", "cluster_time_limit": "1000"},
 }
 
 #: Longest stretch in seconds that a crash can cost: fragments begin at key frames.
 KEYFRAME_INTERVAL_S = 1
+
+
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 class ContainerWriter:
@@ -54,6 +63,8 @@ class ContainerWriter:
         self._path = prepare_path(path)
         self._closed = False
         with reporting_errors(path):
+            # FFmpeg opens it with the first packet; a path that cannot be written is known now.
+            path.open("wb").close()
             self._container = av.open(
                 f"file:{path}", "w", container_options=dict(SUFFIXES[path.suffix.lower()])
             )
@@ -63,22 +74,36 @@ class ContainerWriter:
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = time_base
         stream.time_base = time_base
-        stream.gop_size = max(1, round(rate * KEYFRAME_INTERVAL_S))
+        self._key_interval = KEYFRAME_INTERVAL_S / time_base
+        self._next_key_pts: Fraction | float = -math.inf
+        self._reframe: BitStreamFilterContext | None = None
         self.video = stream
         self.audio = self._add_audio(audio)
 
     def _add_audio(self, source: av.AudioStream | None) -> av.AudioStream | None:
         if source is None:
             return None
-        if source.codec_context.name not in self._container.supported_codecs:
+        codec, layout = source.codec_context.name, source.codec_context.layout
+        # Some containers tell only the number of channels, which MP4 does not take as it is.
+        unnamed = layout.name == f"{layout.nb_channels} channels"
+        name = _LAYOUTS.get(layout.nb_channels) if unnamed else layout.name
+        if codec not in self._container.supported_codecs or name is None:
+            hint = "; .mkv takes more kinds" if self._path.suffix.lower() == ".mp4" else ""
             logger.warning(
-                "%s: audio (%s) does not fit into %s and is left out; .mkv takes it",
+                "%s: audio (%s, %s) does not fit and is left out%s",
                 self._path,
-                source.codec_context.name,
-                self._path.suffix,
+                codec,
+                layout.name,
+                hint,
             )
             return None
-        return self._container.add_stream_from_template(source)
+        stream = self._container.add_stream_from_template(source)
+        if unnamed:
+            stream.codec_context.layout = name
+        if codec == "aac" and not source.codec_context.extradata:
+            # As broadcast streams frame it. The muxers would convert it, but not with delay_moov.
+            self._reframe = BitStreamFilterContext("aac_adtstoasc", source)
+        return stream
 
     def encode(self, picture: av.VideoFrame | None) -> None:
         """Encode one picture by its pts, or flush with None.
@@ -86,6 +111,11 @@ class ContainerWriter:
         Raises:
             OutputError: it cannot be written.
         """
+        # By time, not by number: the rate that a source claims may be far from its true one.
+        pts = picture.pts if picture is not None else None
+        if picture is not None and pts is not None and pts >= self._next_key_pts:
+            picture.pict_type = PictureType.I
+            self._next_key_pts = pts + self._key_interval
         with reporting_errors(self._path):
             self._container.mux(self.video.encode(picture))
 
@@ -97,9 +127,18 @@ class ContainerWriter:
         """
         if self.audio is None:
             return
-        packet.stream = self.audio
         with reporting_errors(self._path):
-            self._container.mux_one(packet)
+            for part in self._reframed(packet):
+                part.stream = self.audio
+                self._container.mux_one(part)
+
+    def _reframed(self, packet: AudioPacket) -> Iterable[AudioPacket]:
+        if self._reframe is None:
+            return [packet]
+        try:
+            return cast(list[AudioPacket], self._reframe.filter(packet))
+        except av.FFmpegError:
+            return []  # damaged
 
     def close(self) -> None:
         """Flush the encoder and end the file; may be called twice."""

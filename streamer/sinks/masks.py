@@ -8,7 +8,7 @@ import cv2
 from streamer.errors import OutputError
 from streamer.frame import AudioPacket
 from streamer.objects import full_size_mask
-from streamer.sinks.base import Composed, Sink, reporting_errors
+from streamer.sinks.base import Composed, Sink, make_folder, reporting_errors
 from streamer.sinks.container import ContainerWriter
 from streamer.sources.base import SourceInfo
 
@@ -34,7 +34,7 @@ class MaskVideoSink:
         self._writer = ContainerWriter(
             path,
             codec="ffv1",
-            options={},
+            options={"g": "1"},
             width=info.width,
             height=info.height,
             pixel_format="gray",
@@ -63,8 +63,7 @@ class MaskFolderSink:
 
     def __init__(self, path: Path, info: SourceInfo) -> None:
         self._folder = path
-        with reporting_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
 
     def write(self, composed: Composed) -> None:
         """See `Sink.write`."""

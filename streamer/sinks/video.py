@@ -11,6 +11,9 @@ from streamer.sinks.base import Composed
 from streamer.sinks.container import ContainerWriter
 from streamer.sources.base import SourceInfo
 
+#: FFmpeg's colour space of RGB; some decoders leave it on gray pictures.
+_RGB = 0
+
 
 class VideoSink:
     """Encodes pictures in the source's own pixel format and time base, audio copied along.
@@ -41,12 +44,18 @@ class VideoSink:
         video = self._writer.video
         # The network needs the cores; sliced threads of x264 would only fight it for them.
         video.thread_count = max(1, (os.cpu_count() or 1) // 2)
+        if info.pixel_aspect:
+            video.codec_context.sample_aspect_ratio = info.pixel_aspect
+        self._tagged = False
 
     def write(self, composed: Composed) -> None:
         """See `Sink.write`."""
         picture = pad_to_even(composed.picture) if self._pad else composed.picture
         # A type kept from the source would force x264 to repeat the source's frame types.
         picture.pict_type = av.video.frame.PictureType.NONE
+        if not self._tagged:
+            self._tagged = True
+            _copy_color_tags(picture, self._writer.video.codec_context)
         picture.pts, picture.time_base = composed.frame.pts, composed.frame.time_base
         self._writer.encode(picture)
 
@@ -57,3 +66,11 @@ class VideoSink:
     def close(self) -> None:
         """See `Sink.close`."""
         self._writer.close()
+
+
+def _copy_color_tags(picture: av.VideoFrame, context: av.VideoCodecContext) -> None:
+    """Say of the video what the source said of its colours; the first picture knows."""
+    if picture.colorspace != _RGB:
+        context.colorspace = picture.colorspace
+    context.color_range = picture.color_range
+    context.color_primaries, context.color_trc = picture.color_primaries, picture.color_trc

@@ -27,6 +27,7 @@ class SourceInfo:
         color: how YUV values are read.
         frames: expected count, if known.
         audio: stream whose packets are yielded, if any.
+        pixel_aspect: width of a pixel by its height, if the source says so.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SourceInfo:
     color: ColorDescription
     frames: int | None
     audio: av.AudioStream | None
+    pixel_aspect: Fraction | None = None
 
 
 class Source(Protocol):

@@ -1,16 +1,18 @@
 """A video file, decoded with PyAV."""
 
 import os
+import stat
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from time import monotonic_ns
-from typing import cast
+from typing import Any, cast
 
 import av
 from av.stream import Disposition
+from av.video.reformatter import ColorRange
 
-from streamer.color import describe
+from streamer.color import SWSCALE, describe
 from streamer.errors import SourceError
 from streamer.frame import AudioPacket, Frame
 from streamer.planes import DRAWABLE
@@ -24,8 +26,11 @@ _OPEN_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONT
 #: Greatest picture that is accepted; a hostile header can claim any size.
 MAX_PIXELS = 8192 * 8192
 
-#: Stored times stand this many units apart where a stream gives none.
+#: Frames per second where a stream does not say.
 DEFAULT_RATE = Fraction(25)
+
+#: Longest pause in seconds between two frames; a time further ahead is damaged.
+MAX_GAP_S = 600
 
 
 class FileSource:
@@ -41,18 +46,26 @@ class FileSource:
     def __init__(
         self, name: str, *, color_matrix: str = "auto", full_range: bool | None = None
     ) -> None:
-        path = Path(name).expanduser()
+        # Unlike Path.expanduser, leaves the name of an unknown user as it is.
+        path = Path(os.path.expanduser(name))
         _check_is_file(path, name)
         self.damaged = 0
         self.converted = 0
         try:
             # "file:" keeps FFmpeg from reading a protocol or a pattern into the name.
-            self._container = av.open(f"file:{path}", container_options=dict(_OPEN_OPTIONS))
+            self._container = av.open(
+                f"file:{path}",
+                container_options=dict(_OPEN_OPTIONS),
+                # Titles and the like may be in any encoding; nothing here depends on them.
+                metadata_errors="replace",
+            )
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(f"{name}: not a video that can be read ({_reason(error)})") from error
         try:
             self._video = self._find_video(name)
-            audio = next(iter(self._container.streams.audio), None)
+            # A stream of an unknown codec has no context; its packets could not be labelled.
+            known = (stream for stream in self._container.streams.audio if stream.codec_context)
+            audio = next(known, None)
             self._streams = [self._video] + ([audio] if audio is not None else [])
             self._decoded = self._decode()
             self._held: list[AudioPacket] = []
@@ -63,6 +76,9 @@ class FileSource:
         self._color = describe(self._first, matrix=color_matrix, full_range=full_range)
         rate = self._video.average_rate or self._video.guessed_rate or DEFAULT_RATE
         self._time_base = self._video.time_base or 1 / rate
+        if self._time_base > MAX_GAP_S:
+            # A damaged header; the pictures are there all the same.
+            rate, self._time_base = DEFAULT_RATE, 1 / DEFAULT_RATE
         self._step = max(1, round(1 / (rate * self._time_base)))
         pixel_format = self._first.format.name
         self.info = SourceInfo(
@@ -75,23 +91,24 @@ class FileSource:
             color=self._color,
             frames=self._video.frames or self._frames_by_duration(rate),
             audio=audio,
+            pixel_aspect=self._video.sample_aspect_ratio,
         )
 
     def _find_video(self, name: str) -> av.VideoStream:
         streams = [
             stream
             for stream in self._container.streams.video
-            if not stream.disposition & Disposition.attached_pic
+            if stream.codec_context and not stream.disposition & Disposition.attached_pic
         ]
         if not streams:
-            raise SourceError(f"{name}: holds no video, only {self._kinds()}")
+            raise SourceError(f"{name}: holds no video that can be decoded")
         video = streams[0]
+        _check_size(video.codec_context, name)
+        # Also refused where only the stream itself tells, before memory is taken for it.
+        video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         # One decoding thread: the cores belong to the network. Threads of one frame add no delay.
         video.thread_count = max(1, (os.cpu_count() or 1) // 4)
         return video
-
-    def _kinds(self) -> str:
-        return ", ".join(sorted({stream.type for stream in self._container.streams})) or "nothing"
 
     def _frames_by_duration(self, rate: Fraction) -> int | None:
         if self._container.duration is None:
@@ -103,25 +120,18 @@ class FileSource:
             if isinstance(item, av.Packet):
                 self._held.append(item)
                 continue
-            if not 0 < item.width * item.height <= MAX_PIXELS:
-                raise SourceError(f"{name}: picture of {item.width}x{item.height} px is refused")
             return item
         raise SourceError(f"{name}: no frame can be decoded; the file is empty or damaged")
 
     def _decode(self) -> Iterator[av.VideoFrame | AudioPacket]:
         """Pictures and audio packets as they come; damage is counted and skipped."""
-        packets = self._container.demux(self._streams)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                # The container itself is broken here; what was read so far is all there is.
-                self.damaged += 1
-                packet = None
-            if packet is None:
-                return
+        audio_times = _RisingTimes()
+        for packet in self._packets():
             if packet.stream is not self._video:
                 if packet.dts is not None:
+                    step = packet.duration or 1
+                    packet.dts = audio_times.take(packet.dts, step, packet.time_base)
+                    packet.pts = packet.dts
                     yield cast(AudioPacket, packet)
                 continue
             try:
@@ -134,6 +144,21 @@ class FileSource:
                     self.damaged += picture.is_corrupt
                     yield picture
 
+    def _packets(self) -> "Iterator[av.Packet[Any]]":
+        """All packets, up to the empty one that brings the decoder's last pictures out."""
+        try:
+            yield from self._container.demux(self._streams)
+            return
+        except av.FFmpegError:
+            # The container itself is broken here; what was read so far is all there is.
+            self.damaged += 1
+        except IndexError:
+            # PyAV ends so where a further stream has begun half-way; all was read.
+            pass
+        end = av.Packet()
+        end.stream = self._video
+        yield end
+
     def _all(self) -> Iterator[av.VideoFrame | AudioPacket]:
         yield from self._held
         self._held.clear()
@@ -142,22 +167,15 @@ class FileSource:
 
     def __iter__(self) -> Iterator[Item]:
         index = 0
-        last_pts: int | None = None
+        times = _RisingTimes()
         for item in self._all():
             if isinstance(item, av.Packet):
                 yield item
                 continue
             captured_ns = monotonic_ns()
-            pts = self._monotonic(item.pts, last_pts)
-            last_pts = pts
+            pts = times.take(item.pts, self._step, self._time_base)
             yield Frame(self._conform(item), index, pts, self._time_base, captured_ns, self._color)
             index += 1
-
-    def _monotonic(self, pts: int | None, last_pts: int | None) -> int:
-        # A missing or backward time (damaged or spliced streams) follows the one before it.
-        if last_pts is None:
-            return pts if pts is not None else 0
-        return pts if pts is not None and pts > last_pts else last_pts + self._step
 
     def _conform(self, picture: av.VideoFrame) -> av.VideoFrame:
         info = self.info
@@ -165,24 +183,72 @@ class FileSource:
         if same_size and picture.format.name == info.pixel_format:
             return picture
         self.converted += 1
-        return picture.reformat(info.width, info.height, info.pixel_format)
+        matrix = SWSCALE[self._color.matrix]
+        levels = ColorRange.JPEG if self._color.full_range else ColorRange.MPEG
+        try:
+            return picture.reformat(
+                info.width,
+                info.height,
+                info.pixel_format,
+                src_colorspace=matrix,
+                dst_colorspace=matrix,
+                src_color_range=ColorRange.JPEG if picture.format.is_rgb else levels,
+                dst_color_range=levels,
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"{info.name}: pictures of format {picture.format.name} cannot be converted "
+                f"({_reason(error)})"
+            ) from error
 
     def close(self) -> None:
         """Release the file; may be called twice."""
         self._container.close()
 
 
+class _RisingTimes:
+    """The times of one stream, such that they rise.
+
+    A time that is missing, that goes back or that leaps ahead comes from a damaged or spliced
+    stream; it is taken to follow the one before it by one step.
+    """
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def take(self, time: int | None, step: int, time_base: Fraction) -> int:
+        """The time itself, or what takes its place; all in units of `time_base`."""
+        if self._last is None:
+            self._last = time or 0
+        elif time is not None and 0 < time - self._last <= MAX_GAP_S / time_base:
+            self._last = time
+        else:
+            self._last += step
+        return self._last
+
+
 def _check_is_file(path: Path, name: str) -> None:
-    if path.is_dir():
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise SourceError(f"{name}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{name}: cannot be opened ({_reason(error)})") from error
+    if stat.S_ISDIR(status.st_mode):
         raise SourceError(f"{name}: is a folder; name a video file in it")
-    if not path.exists():
-        raise SourceError(f"{name}: no such file")
-    if not path.is_file():
+    if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{name}: is not a plain file")
     if not os.access(path, os.R_OK):
         raise SourceError(f"{name}: may not be read; check its permissions")
-    if path.stat().st_size == 0:
+    if status.st_size == 0:
         raise SourceError(f"{name}: is an empty file")
+
+
+def _check_size(video: av.VideoCodecContext, name: str) -> None:
+    if video.width * video.height > MAX_PIXELS:
+        raise SourceError(
+            f"{name}: says its pictures have {video.width}x{video.height} px; that is refused"
+        )
 
 
 def _reason(error: Exception) -> str:
