@@ -2,11 +2,11 @@
 
 import logging
 import os
+import sys
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from pranet.checkpoint import CheckpointInfo
@@ -14,6 +14,12 @@ from streamer.engine import cache
 from streamer.engine.base import EngineInfo, Precision
 from streamer.errors import EngineError
 from streamer.frame import Probability
+
+# The mere import of OpenVINO reports its use to an analytics service. With this package out of
+# reach it takes its own stand-in, which sends nothing.
+sys.modules.setdefault("openvino_telemetry", cast(Any, None))
+
+import openvino as ov  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
