@@ -7,6 +7,7 @@ without torch, and nothing in either format can run code when it is loaded.
 
 import hashlib
 import json
+import os
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
@@ -101,20 +102,29 @@ def save_model(
 
     Args:
         training: JSON-compatible facts to keep beside the weights.
+
+    Raises:
+        CheckpointError: a weight is not finite, or too large for half precision.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {
         key: (value.to(torch.float16) if value.is_floating_point() else value).contiguous()
         for key, value in model.state_dict().items()
     }
+    broken = [key for key, value in state.items() if not value.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{path}: not written, weights are not finite: {_some(broken)}")
     metadata = {
         "format": FORMAT,
         "config": json.dumps(model.config.to_dict()),
         "training": json.dumps(dict(training or {})),
     }
-    save_file(state, path, metadata)
+    # Written beside and moved over: whoever reads it sees the old checkpoint or the new one.
+    partial = Path(f"{path}.{os.getpid()}.tmp")
+    partial.write_bytes(save(state, metadata))
+    partial.replace(path)
 
 
 def load_model(name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> "PraNet":

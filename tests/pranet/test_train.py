@@ -1,6 +1,7 @@
 """Training, end to end on made-up pairs: files, exact resume, what an epoch draws."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from pranet.data import Pair
 from pranet.errors import DataError
 from pranet.losses import boundary_weight
 from pranet.model import CONFIGS, ModelConfig
-from pranet.train import CACHE_SIZE_PX, EpochSampler, PairDataset, TrainConfig, Trainer, train
+from pranet.train import CACHE_SIZE_PX, EpochSampler, PairDataset, TrainConfig, Trainer, main, train
 
 CONFIG = TrainConfig(
     model="tiny", epochs=2, batch_size=4, sizes_px=((64,), (64, 96)), empty_share=0.25
@@ -157,6 +158,20 @@ def test_finished_run_has_nothing_left_to_do(
     assert differing(again.model.state_dict(), finished.model.state_dict()) == []
 
 
+def test_run_can_start_from_a_checkpoint_and_keeps_its_name_without_the_folder(
+    finished: Trainer, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    start = finished.output / "model.safetensors"
+
+    trainer = make_trainer(tmp_path, replace(CONFIG, start=str(start), epochs=1, sizes_px=((64,),)))
+
+    assert differing(trainer.model.state_dict(), load_model(start).state_dict()) == []
+    assert differing(trainer.average.state_dict(), load_model(start).state_dict()) == []
+    trainer.run()
+    stored = read_info(tmp_path / "model.safetensors").training["config"]
+    assert stored["start"] == "model.safetensors"
+
+
 def test_resume_without_a_state_starts_anew(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_trainer(tmp_path)
 
@@ -250,10 +265,71 @@ def test_large_image_is_kept_in_memory_reduced_and_a_small_one_as_it_is(tmp_path
     ]
 
 
+@pytest.mark.usefixtures("make_trainer")
+def test_command_trains_with_the_settings_it_is_given(
+    tmp_path: Path, make_pairs: MakePairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "setNumThreads", lambda _: None)
+    make_pairs(tmp_path / "polyps", 13)
+    make_pairs(tmp_path / "empty", 2, empty=True)
+
+    train(
+        data=[tmp_path / "polyps"],
+        empty=[tmp_path / "empty"],
+        output=tmp_path / "run",
+        model="tiny",
+        sizes="64/64,96",
+        encoder_rate=1e-3,
+        epochs=2,
+        batch_size=6,
+        workers=0,
+    )
+
+    stored = read_info(tmp_path / "run" / "model.safetensors").training["config"]
+    assert stored["sizes_px"] == [[64], [64, 96]]
+    assert (stored["encoder_rate"], stored["epochs"], stored["batch_size"]) == (1e-3, 2, 6)
+
+
 def test_command_says_what_is_wrong_with_the_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cv2, "setNumThreads", lambda _: None)
 
-    with pytest.raises(SystemExit, match=r"pranet-train: .*no images found"):
+    with pytest.raises(SystemExit, match="2"):
         train(data=[tmp_path], output=tmp_path / "run")
+    assert "no images found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (["--model", "nonsense"], "unknown model"),
+        (["--sizes", "100"], "multiples of 32"),
+        (["--sizes", ""], "multiples of 32"),
+        (["--sizes", "192,"], "multiples of 32"),
+        (["--sizes", "192;224"], "multiples of 32"),
+        (["--sizes", "small/large"], "multiples of 32"),
+        (["--start", "nowhere.safetensors"], "no checkpoint"),
+        (["--batch-size", "64"], "too few images"),
+    ],
+)
+def test_a_request_that_cannot_be_met_ends_in_one_line(
+    changes: list[str],
+    complaint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+        for index in range(8):
+            cv2.imwrite(str(tmp_path / kind / f"{index}.png"), np.zeros((64, 64), np.uint8))
+    monkeypatch.setattr("pranet.train.load_imagenet", lambda *_: None)
+    arguments = ["--data", str(tmp_path), "--output", str(tmp_path / "out"), "--workers", "0"]
+    monkeypatch.setattr(sys, "argv", ["pranet-train", *arguments, *changes])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert line.startswith("pranet-train: ")
+    assert complaint in line
