@@ -141,9 +141,7 @@ def _draw_lines(
     thickness = max(1, round(width_px / max(plane.step)))
     moved = [_to_plane(line, plane) for line in lines]
 
-    def paint(
-        canvas: Samples, origin: NDArray[np.float64] | float, color: tuple[int, ...]
-    ) -> None:
+    def paint(canvas: Samples, origin: NDArray[np.float64] | float, color: tuple[int, ...]) -> None:
         cv2.polylines(
             canvas,
             [_fixed_point(line - origin) for line in moved],
@@ -154,8 +152,8 @@ def _draw_lines(
             shift=_SHIFT,
         )
 
-    if plane.pixels.dtype == np.uint8:
-        # OpenCV blends anti-aliased lines into 8-bit planes itself, in a third of the time.
+    if plane.pixels.dtype == np.uint8 and len(plane.components) == 1:
+        # OpenCV blends anti-aliased lines into such planes itself, in a third of the time.
         paint(plane.pixels, 0.0, tuple(code[part] for part in plane.components))
     else:
         _paint(plane, moved, lambda c, o: paint(c, o, (255,)), code, thickness + 1, 1.0)

@@ -20,7 +20,7 @@ from streamer.frame import AudioPacket, Frame, Segmentation, View
 from streamer.latency import StageTimes
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
-from streamer.planes import crop
+from streamer.planes import crop, whole_samples
 from streamer.sinks.base import Composed, Sink
 from streamer.sources.base import Item, Source
 
@@ -86,7 +86,8 @@ class Pipeline:
         sinks: written to in order from the thread that calls `run`, and closed by it.
         style: how markers look.
         threshold: probability from which on a pixel counts as polyp, 0…1.
-        view: the part of the picture to analyse, in px; None takes all of it.
+        view: the part of the picture to analyse, in px; None takes all of it. Odd edges move
+            outwards where chroma samples span two px.
     """
 
     def __init__(
@@ -104,8 +105,10 @@ class Pipeline:
         self._sinks = sinks
         self._threshold = threshold
         info = source.info
-        self._view = view or View(0, 0, info.width, info.height)
-        self._whole = self._view == View(0, 0, info.width, info.height)
+        whole = View(0, 0, info.width, info.height)
+        blank = av.VideoFrame(info.width, info.height, info.pixel_format)
+        self._view = whole_samples(view or whole, blank)
+        self._whole = self._view == whole
         self._overlay = Overlay(style or Style(), info.color)
         engine = segmenter.info
         self._status = f"RUNNING | {engine.backend} {engine.precision}"

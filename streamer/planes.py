@@ -75,15 +75,20 @@ def blank_like(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame
     return blank
 
 
+def whole_samples(view: View, picture: av.VideoFrame) -> View:
+    """The view with its left and top edge moved outwards to whole chroma samples."""
+    steps = [plane.step for plane in planes(picture)]
+    left = view.x - view.x % max(across for across, _ in steps)
+    top = view.y - view.y % max(down for _, down in steps)
+    return View(left, top, view.x + view.width - left, view.y + view.height - top)
+
+
 def crop(picture: av.VideoFrame, view: View) -> av.VideoFrame:
-    """A copy of one part of a picture; edges move outwards to whole chroma samples."""
-    source = planes(picture)
-    across, down = (max(plane.step[axis] for plane in source) for axis in (0, 1))
-    left, top = view.x - view.x % across, view.y - view.y % down
-    width, height = view.x + view.width - left, view.y + view.height - top
-    part = blank_like(picture, width, height)
-    for plane, target in zip(source, planes(part), strict=True):
-        y, x = top // plane.step[1], left // plane.step[0]
+    """A copy of one part of a picture, brought to `whole_samples`."""
+    view = whole_samples(view, picture)
+    part = blank_like(picture, view.width, view.height)
+    for plane, target in zip(planes(picture), planes(part), strict=True):
+        x, y = view.x // plane.step[0], view.y // plane.step[1]
         rows, columns = target.pixels.shape[:2]
         target.pixels[:] = plane.pixels[y : y + rows, x : x + columns]
     return part

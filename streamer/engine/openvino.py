@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any, cast
 
 import numpy as np
@@ -35,7 +36,10 @@ class _Running:
         self._request = request
         self._image = image  # Shared with the request, so it must live until the end.
         self._probability: Probability | None = None
-        request.start_async({0: image[None]}, share_inputs=True)
+        try:
+            request.start_async({0: image[None]}, share_inputs=True)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO does not take the frame ({error})") from error
 
     def result(self) -> Probability:
         """Wait, and take the map out of the request's buffer before it is used again."""
@@ -99,7 +103,9 @@ class OpenVinoSegmenter:
         """Let what runs come to its end, then release the requests."""
         for running in self._running:
             if running is not None:
-                running.result()
+                # Who waits for a frame learns of its failure; here it is only to be over.
+                with suppress(EngineError):
+                    running.result()
         self._running = [None] * len(self._running)
 
 

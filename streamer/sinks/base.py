@@ -56,8 +56,6 @@ def reporting_errors(path: Path) -> Iterator[None]:
     except (OSError, ValueError, av.FFmpegError) as error:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             reason = "no space left; what was written so far is kept"
-        elif isinstance(error, av.error.ExternalError):
-            reason = "the encoder refuses the size of the pictures or its settings"
         else:
             reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(f"{path}: cannot be written ({reason})") from error

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -116,8 +117,19 @@ class ContainerWriter:
         if picture is not None and pts is not None and pts >= self._next_key_pts:
             picture.pict_type = PictureType.I
             self._next_key_pts = pts + self._key_interval
+        if not self.video.codec_context.is_open:
+            self._open_encoder()
         with reporting_errors(self._path):
             self._container.mux(self.video.encode(picture))
+
+    def _open_encoder(self) -> None:
+        try:
+            self.video.codec_context.open()
+        except av.FFmpegError as error:
+            raise OutputError(
+                f"{self._path}: cannot be written "
+                "(the encoder refuses the size of the pictures or its settings)"
+            ) from error
 
     def copy(self, packet: AudioPacket) -> None:
         """Write one packet of the audio source as it is.
@@ -145,8 +157,20 @@ class ContainerWriter:
         if self._closed:
             return
         self._closed = True
+        if not self.video.codec_context.is_open:
+            return  # not one picture came
         try:
             self.encode(None)
         finally:
             with reporting_errors(self._path):
                 self._container.close()
+        if self._path.suffix.lower() == ".mp4":
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """FFmpeg forgets errors of the last fragment; if all went well, an index ends the file."""
+        with reporting_errors(self._path), self._path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 12))
+            end = file.read(4)
+        if end != b"mfro":
+            raise OutputError(f"{self._path}: its end cannot be written; is there no space left?")

@@ -55,19 +55,3 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release it; may be called twice."""
-
-
-def open_source(name: str, *, color_matrix: str = "auto", full_range: bool | None = None) -> Source:
-    """Open the source that a user names.
-
-    Args:
-        name: path of a video file.
-        color_matrix: ``auto``, ``bt601``, ``bt709`` or ``bt2020``.
-        full_range: override of the range; None takes what the stream says.
-
-    Raises:
-        SourceError: nothing there, or nothing that can be read.
-    """
-    from streamer.sources.file import FileSource
-
-    return FileSource(name, color_matrix=color_matrix, full_range=full_range)

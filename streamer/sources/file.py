@@ -130,7 +130,9 @@ class FileSource:
             if packet.stream is not self._video:
                 if packet.dts is not None:
                     step = packet.duration or 1
-                    packet.dts = audio_times.take(packet.dts, step, packet.time_base)
+                    packet.dts = audio_times.take(
+                        packet.dts, step, packet.time_base, least=step // 2
+                    )
                     packet.pts = packet.dts
                     yield cast(AudioPacket, packet)
                 continue
@@ -160,9 +162,10 @@ class FileSource:
         yield end
 
     def _all(self) -> Iterator[av.VideoFrame | AudioPacket]:
+        # The picture goes ahead of the sound before it: sinks learn from it what to announce.
+        yield self._first
         yield from self._held
         self._held.clear()
-        yield self._first
         yield from self._decoded
 
     def __iter__(self) -> Iterator[Item]:
@@ -210,20 +213,27 @@ class _RisingTimes:
     """The times of one stream, such that they rise.
 
     A time that is missing, that goes back or that leaps ahead comes from a damaged or spliced
-    stream; it is taken to follow the one before it by one step.
+    stream; it is taken to follow the one before it by one step. One that is off by less than a
+    step follows at once, so that those after it can keep their own.
     """
 
     def __init__(self) -> None:
         self._last: int | None = None
 
-    def take(self, time: int | None, step: int, time_base: Fraction) -> int:
-        """The time itself, or what takes its place; all in units of `time_base`."""
+    def take(self, time: int | None, step: int, time_base: Fraction, *, least: int = 1) -> int:
+        """The time itself, or what takes its place; all in units of `time_base`.
+
+        Args:
+            least: by how much it has to rise to be believed.
+        """
         if self._last is None:
             self._last = time or 0
-        elif time is not None and 0 < time - self._last <= MAX_GAP_S / time_base:
+        elif time is None:
+            self._last += step
+        elif least <= time - self._last <= MAX_GAP_S / time_base:
             self._last = time
         else:
-            self._last += step
+            self._last += least if abs(time - self._last) < step else step
         return self._last
 
 
