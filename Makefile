@@ -37,8 +37,8 @@ $(VENV)/.dev: pyproject.toml
 define install
 	sh tools/check-system.sh "$(PYTHON)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25"
-	$(BIN)/python -m pip install --quiet --editable "$(1)"
+	$(BIN)/python -m pip install -qq --upgrade "pip>=25"
+	$(BIN)/python -m pip install -qq --editable "$(1)"
 	touch $@
 endef
 

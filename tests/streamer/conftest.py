@@ -15,6 +15,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from pranet import build_model, save_model
+from streamer import Pipeline, RunResult, VideoSink, open_source
 from streamer.color import ColorDescription
 from streamer.frame import Frame, Segmentation, View
 from streamer.sources import SourceInfo
@@ -25,6 +26,8 @@ cv2.setNumThreads(1)
 # The same examples every time, and no time limit on a busy machine.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("steady")
+
+Film = Callable[..., Path]
 
 LIMITED_601 = ColorDescription("bt601", full_range=False, guessed=False)
 
@@ -216,3 +219,38 @@ def image() -> NDArray[np.uint8]:
     """What a network of the tiny checkpoint takes: RGB (96, 96, 3)."""
     rng = np.random.default_rng(1)
     return rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory, film: Film) -> dict[str, Path]:
+    """One clip of 50 frames for each container, most of them with sound."""
+    folder = tmp_path_factory.mktemp("clips")
+    two_b_frames = {"bf": "2", "g": "10"}
+    return {
+        "mp4": film(
+            folder / "clip.mp4",
+            count=50,
+            audio="aac",
+            options=two_b_frames,
+            container_options={"movflags": "faststart"},
+        ),
+        "mkv": film(folder / "clip.mkv", count=50, audio="mp2", options=two_b_frames),
+        "ts": film(folder / "clip.ts", count=50, audio="aac", options=two_b_frames),
+        "avi": film(folder / "clip.avi", count=50, codec="mpeg4", audio="pcm_s16le"),
+    }
+
+
+@pytest.fixture
+def convert(segmenter: Any, tmp_path: Path) -> Callable[..., tuple[RunResult, Path]]:
+    """Runs a source through the pipeline into a video."""
+
+    def run(source: Path, name: str = "out.mkv", **options: Any) -> tuple[RunResult, Path]:
+        opened = open_source(str(source))
+        output = tmp_path / name
+        try:
+            sink = VideoSink(output, opened.info, **options)
+            return Pipeline(opened, segmenter, [sink]).run(), output
+        finally:
+            opened.close()
+
+    return run
