@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pranet.attention import DSRA, ReverseAttention
     from pranet.checkpoint import load_model, save_model
     from pranet.model import CONFIGS, ModelConfig, PraNetV1, PraNetV2, build_model
+    from pranet.predict import predict
 
 __all__ = [
     "CONFIGS",
@@ -20,6 +21,7 @@ __all__ = [
     "ReverseAttention",
     "build_model",
     "load_model",
+    "predict",
     "save_model",
 ]
 
@@ -27,6 +29,7 @@ _HOMES = {
     "DSRA": "attention",
     "ReverseAttention": "attention",
     "load_model": "checkpoint",
+    "predict": "predict",
     "save_model": "checkpoint",
 }
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pranet.checkpoint import DEFAULT_MODEL, load_model, read_info
 from pranet.data import Pair, find_pairs
-from pranet.errors import PranetError
+from pranet.errors import DataError, PranetError
 from pranet.metrics import score
 from pranet.model import PraNet
 from pranet.predict import predict
@@ -41,6 +41,8 @@ def run(
     network = load_model(model, device=device)
     results: dict[str, dict[str, float]] = {}
     for folder in data:
+        if folder.name in results:
+            raise DataError(f"{folder}: another folder of this name is scored already")
         pairs = find_pairs(folder)
         results[folder.name] = {"images": len(pairs)} | evaluate(network, pairs, device)
     console.print(_table(results))

@@ -248,9 +248,6 @@ class Trainer:
             "schedule": self.schedule.state_dict(),
             "history": self.history,
         }
-        # Written beside and moved over: a run killed here can still be resumed.
-        torch.save(state, self.output / "state.tmp")
-        os.replace(self.output / "state.tmp", self.output / "state.pt")
         (self.output / "history.json").write_text(json.dumps(self.history, indent=1))
         config = asdict(self.config)
         if self.config.start is not None:
@@ -258,6 +255,9 @@ class Trainer:
             config["start"] = Path(self.config.start).name
         training = {"config": config, "validation": self.history[-1]}
         save_model(self.average, self.output / "model.safetensors", training=training)
+        # Last, and in one step: wherever a run is killed, resuming brings all files up to date.
+        torch.save(state, self.output / "state.tmp")
+        os.replace(self.output / "state.tmp", self.output / "state.pt")
 
     def resume(self) -> None:
         """Go on from the state in the output folder, if there is one.

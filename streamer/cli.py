@@ -26,6 +26,7 @@ from streamer.frame import View
 from streamer.overlay import Style, parse_color
 from streamer.pipeline import Pipeline, RunResult
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
+from streamer.sinks.base import file_identity
 from streamer.sources import Source, SourceInfo, open_source
 
 EXIT_BAD_INPUT = 2
@@ -37,6 +38,10 @@ console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, em
 
 Matrix = Literal["auto", "bt601", "bt709", "bt2020"]
 Range = Literal["auto", "limited", "full"]
+
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+]
 
 _IN, _OUT, _NET, _LOOK = "Input", "Output", "Network", "Overlay"
 
@@ -72,7 +77,7 @@ def stream(
         typer.Option(help="Frame counts, speed, latency, versions: JSON.", rich_help_panel=_OUT),
     ] = None,
     encoder_preset: Annotated[
-        str, typer.Option(help="x264 preset of the overlay video.", rich_help_panel=_OUT)
+        Preset, typer.Option(help="x264 preset of the overlay video.", rich_help_panel=_OUT)
     ] = "ultrafast",
     quality: Annotated[
         int,
@@ -130,7 +135,7 @@ def stream(
         if path is not None
     }
     with _ending_on_signals():
-        _check_outputs(source, outputs)
+        _check_outputs(source, model, outputs)
         full_range = {"auto": None, "limited": False, "full": True}[color_range]
         style = Style(parse_color(line_color), line_width, fill, badge)
         opened = open_source(source, color_matrix=color_matrix, full_range=full_range)
@@ -172,12 +177,17 @@ def _run(
             pipeline.run(advance)
     finally:
         result = pipeline.result
-        _summarise(result, outputs)
+        _summarise(result, source.info, outputs)
+        segmenter.close()
         if "report" in outputs:
             paths = {name: str(path) for name, path in outputs.items()}
             content = reports.build(source.info, segmenter.info, result, paths)
-            reports.write(outputs["report"], content)
-        segmenter.close()
+            try:
+                reports.write(outputs["report"], content)
+            except OutputError:
+                # What ended the run matters more than that it cannot be put on record.
+                if result.error is None:
+                    raise
     return result
 
 
@@ -223,7 +233,7 @@ def _describe(info: SourceInfo) -> None:
     console.print("mode    file: every frame in is a frame out, nothing is dropped")
 
 
-def _summarise(result: RunResult, outputs: dict[str, Path]) -> None:
+def _summarise(result: RunResult, info: SourceInfo, outputs: dict[str, Path]) -> None:
     ended = "done:"
     if result.interrupted:
         ended = "stopped by the user after"
@@ -235,7 +245,7 @@ def _summarise(result: RunResult, outputs: dict[str, Path]) -> None:
     console.print(line)
     for count, meaning in (
         (result.damaged, "damaged frames or packets in the source"),
-        (result.converted, "frames converted to this size and pixel format"),
+        (result.converted, f"frames converted to {info.width}x{info.height} {info.pixel_format}"),
     ):
         if count:
             console.print(f"note    {count} {meaning}")
@@ -243,23 +253,17 @@ def _summarise(result: RunResult, outputs: dict[str, Path]) -> None:
         console.print(f"{name:7} {path}")
 
 
-def _check_outputs(source: str, outputs: dict[str, Path]) -> None:
+def _check_outputs(source: str, model: str, outputs: dict[str, Path]) -> None:
     if not outputs:
         raise OutputError("nothing to write; name --output, --masks, --events or --report")
-    taken = {_identity(Path(os.path.expanduser(source))): "the source"}
+    taken = {
+        file_identity(Path(os.path.expanduser(source))): "the source",
+        file_identity(Path(os.path.expanduser(model))): "the checkpoint",
+    }
     for name, path in outputs.items():
-        other = taken.setdefault(_identity(path), f"--{name}")
+        other = taken.setdefault(file_identity(path), f"--{name}")
         if other != f"--{name}":
             raise OutputError(f"--{name} {path} is also {other}; choose another file")
-
-
-def _identity(path: Path) -> object:
-    """The same for all names of one file: links of both kinds are seen through."""
-    try:
-        status = path.stat()
-    except OSError:
-        return os.path.realpath(path)
-    return status.st_dev, status.st_ino
 
 
 def _parse_view(text: str, info: SourceInfo) -> View:

@@ -36,7 +36,8 @@ class RunResult:
     Attributes:
         frames_in, frames_out: frames read and frames handed to all sinks.
         damaged, converted: see `Source`.
-        dropped: frames read but not written, by cause: `stopped` if the run ended early.
+        dropped: frames read but not written, by cause: `stopped` by the user,
+            or `failed`.
         frames_with_objects: frames in which something was found.
         wall_s: from the first frame read to the last one written.
         cpu_s: of this process, all threads, over the same stretch.
@@ -130,6 +131,7 @@ class Pipeline:
 
         Raises:
             StreamError: a source, an engine or a sink failed. What was written is kept.
+            KeyboardInterrupt: as it came, after the sinks were closed; `stop` ends a run quietly.
         """
         threads = [
             threading.Thread(target=self._guard, args=stage, name=stage[0].__name__, daemon=True)
@@ -149,6 +151,7 @@ class Pipeline:
                     break
         except KeyboardInterrupt:
             self.result.interrupted = True
+            raise
         except Exception as error:
             self._failure = self._failure or error
         finally:
@@ -186,11 +189,12 @@ class Pipeline:
     def _decode(self) -> None:
         items = iter(self._source)
         while True:
-            with self._times.measure("decode"):
-                item = next(items, None)
+            start_ns = monotonic_ns()
+            item = next(items, None)
             if item is None:
                 return
             if isinstance(item, Frame):
+                self._times.add_since("decode", start_ns)
                 self.result.frames_in += 1
             self._decoded.put(item)
 
@@ -248,7 +252,8 @@ class Pipeline:
     def _count_unwritten(self) -> None:
         missing = self.result.frames_in - self.result.frames_out
         if missing:
-            self.result.dropped["stopped"] = missing
+            cause = "stopped" if self._failure is None else "failed"
+            self.result.dropped[cause] = missing
 
     def _close_sinks(self) -> None:
         """Close every sink, also when one of them fails; the first error is the run's."""

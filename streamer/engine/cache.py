@@ -14,8 +14,12 @@ def cache_folder() -> Path:
     chosen = os.environ.get("PRANET_STREAM_CACHE")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "pranet-stream"
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        # A user without a home: nothing can be kept, which costs time and nothing else.
+        base = Path(os.devnull)
+    return base / "pranet-stream"
 
 
 def cache_key(facts: Mapping[str, object]) -> str:

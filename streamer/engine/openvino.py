@@ -1,7 +1,6 @@
 """OpenVINO on the CPU: the default engine where there is no GPU."""
 
 import logging
-import os
 import sys
 import warnings
 from contextlib import suppress
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pranet.checkpoint import CheckpointInfo
+from streamer.cores import usable_cores
 from streamer.engine import cache
 from streamer.engine.base import EngineInfo, Precision
 from streamer.errors import EngineError
@@ -64,7 +64,7 @@ class OpenVinoSegmenter:
         threads: int = 0,
     ) -> None:
         core = ov.Core()
-        cores = os.cpu_count() or 1
+        cores = usable_cores()
         threads = threads or cores
         streams = streams or min(cores, MAX_STREAMS)
         chosen = _choose_precision(core, precision)

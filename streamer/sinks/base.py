@@ -1,6 +1,7 @@
 """What every sink takes."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import av
 from streamer.errors import OutputError
 from streamer.frame import AudioPacket, Frame, Segmentation
 from streamer.objects import DetectedObject
+from streamer.sources.base import SourceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +88,22 @@ def make_folder(path: Path) -> None:
             path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise OutputError(f"{path}: a folder is needed, but a file is there") from error
+
+
+def file_identity(path: Path) -> object:
+    """The same for all names of one file: links of both kinds are seen through."""
+    try:
+        status = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
+
+
+def refuse_source(name: Path | str, info: SourceInfo) -> None:
+    """See to it that an output is not the source that is being read.
+
+    Raises:
+        OutputError: it is.
+    """
+    if file_identity(Path(name)) == file_identity(Path(os.path.expanduser(info.name))):
+        raise OutputError(f"{name}: is also the source; choose another file")

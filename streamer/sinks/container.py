@@ -65,7 +65,7 @@ class ContainerWriter:
         self._closed = False
         with reporting_errors(path):
             # FFmpeg opens it with the first packet; a path that cannot be written is known now.
-            path.open("wb").close()
+            path.open("ab").close()
             self._container = av.open(
                 f"file:{path}", "w", container_options=dict(SUFFIXES[path.suffix.lower()])
             )

@@ -8,7 +8,7 @@ import cv2
 from streamer.errors import OutputError
 from streamer.frame import AudioPacket
 from streamer.objects import full_size_mask
-from streamer.sinks.base import Composed, Sink, make_folder, reporting_errors
+from streamer.sinks.base import Composed, Sink, make_folder, refuse_source, reporting_errors
 from streamer.sinks.container import ContainerWriter
 from streamer.sources.base import SourceInfo
 
@@ -31,6 +31,7 @@ class MaskVideoSink:
     """FFV1, 8-bit gray, 0 or 255, with the source's times."""
 
     def __init__(self, path: Path, info: SourceInfo) -> None:
+        refuse_source(path, info)
         self._writer = ContainerWriter(
             path,
             codec="ffv1",
@@ -64,6 +65,8 @@ class MaskFolderSink:
     def __init__(self, path: Path, info: SourceInfo) -> None:
         self._folder = path
         make_folder(path)
+        if any(path.glob("[0-9]*.png")):
+            raise OutputError(f"{path}: holds masks already; name another folder")
 
     def write(self, composed: Composed) -> None:
         """See `Sink.write`."""

@@ -1,13 +1,13 @@
 """The overlay as an H.264 video file."""
 
-import os
 from pathlib import Path
 
 import av
 
+from streamer.cores import usable_cores
 from streamer.frame import AudioPacket
 from streamer.planes import pad_to_even
-from streamer.sinks.base import Composed
+from streamer.sinks.base import Composed, refuse_source
 from streamer.sinks.container import ContainerWriter
 from streamer.sources.base import SourceInfo
 
@@ -28,6 +28,7 @@ class VideoSink:
     def __init__(
         self, path: Path | str, info: SourceInfo, *, preset: str = "ultrafast", quality: int = 20
     ) -> None:
+        refuse_source(path, info)
         pixel_format = info.pixel_format
         self._pad = pixel_format != "gray" and "444" not in pixel_format
         self._writer = ContainerWriter(
@@ -43,7 +44,7 @@ class VideoSink:
         )
         video = self._writer.video
         # The network needs the cores; sliced threads of x264 would only fight it for them.
-        video.thread_count = max(1, (os.cpu_count() or 1) // 2)
+        video.thread_count = max(1, usable_cores() // 2)
         if info.pixel_aspect:
             video.codec_context.sample_aspect_ratio = info.pixel_aspect
         self._tagged = False

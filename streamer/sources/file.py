@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange
 
 from streamer.color import SWSCALE, describe
+from streamer.cores import usable_cores
 from streamer.errors import SourceError
 from streamer.frame import AudioPacket, Frame
 from streamer.planes import DRAWABLE
@@ -106,8 +107,8 @@ class FileSource:
         _check_size(video.codec_context, name)
         # Also refused where only the stream itself tells, before memory is taken for it.
         video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        # One decoding thread: the cores belong to the network. Threads of one frame add no delay.
-        video.thread_count = max(1, (os.cpu_count() or 1) // 4)
+        # Few decoding threads: the cores belong to the network. Threads of one frame add no delay.
+        video.thread_count = max(1, usable_cores() // 4)
         return video
 
     def _frames_by_duration(self, rate: Fraction) -> int | None:
@@ -213,12 +214,14 @@ class _RisingTimes:
     """The times of one stream, such that they rise.
 
     A time that is missing, that goes back or that leaps ahead comes from a damaged or spliced
-    stream; it is taken to follow the one before it by one step. One that is off by less than a
-    step follows at once, so that those after it can keep their own.
+    stream; it is taken to follow the one before it by one step, and those after it keep their
+    distance from it, until the stream's own times fit again. One that is off by less than a step
+    follows at once, so that those after it can keep their own.
     """
 
     def __init__(self) -> None:
         self._last: int | None = None
+        self._shift = 0
 
     def take(self, time: int | None, step: int, time_base: Fraction, *, least: int = 1) -> int:
         """The time itself, or what takes its place; all in units of `time_base`.
@@ -230,11 +233,19 @@ class _RisingTimes:
             self._last = time or 0
         elif time is None:
             self._last += step
-        elif least <= time - self._last <= MAX_GAP_S / time_base:
-            self._last = time
         else:
-            self._last += least if abs(time - self._last) < step else step
+            self._last = self._place(time, self._last, step, MAX_GAP_S / time_base, least)
         return self._last
+
+    def _place(self, time: int, last: int, step: int, longest: Fraction, least: int) -> int:
+        for shift in (self._shift, 0):
+            if least <= time + shift - last <= longest:
+                self._shift = shift
+                return time + shift
+        if abs(time + self._shift - last) < step:
+            return last + least
+        self._shift = last + step - time
+        return last + step
 
 
 def _check_is_file(path: Path, name: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from pranet import build_model, save_model
 from streamer import Pipeline, VideoSink, cli, open_source
-from streamer.errors import EngineError
+from streamer.errors import EngineError, OutputError
 from streamer.sinks import Composed
 
 Film = Callable[..., Path]
@@ -409,13 +409,44 @@ class TestOutput:
         assert not output.exists()
 
     def test_preset_that_the_encoder_does_not_know(
+        self, segmenter: Any, source: Path, tmp_path: Path
+    ) -> None:
+        opened = open_source(str(source))
+        sink = VideoSink(tmp_path / "out.mp4", opened.info, preset="best")
+
+        with pytest.raises(OutputError, match="refuses the size of the pictures or its settings"):
+            Pipeline(opened, segmenter, [sink]).run()
+
+    def test_video_that_would_replace_its_own_source(self, source: Path) -> None:
+        before = source.read_bytes()
+        opened = open_source(str(source))
+
+        with pytest.raises(OutputError, match="is also the source"):
+            VideoSink(source, opened.info)
+        assert source.read_bytes() == before
+
+    def test_output_that_would_replace_the_checkpoint(
         self, refuse: Callable[..., str], source: Path, tmp_path: Path
     ) -> None:
-        complaint = refuse(
-            *("--source", source, "--output", tmp_path / "out.mp4", "--encoder-preset", "best")
-        )
+        weights = tmp_path / "w.safetensors"
+        weights.write_bytes(b"weights")
 
-        assert "the encoder refuses the size of the pictures or its settings" in complaint
+        complaint = refuse("--source", source, "--model", weights, "--events", weights)
+
+        assert "is also the checkpoint" in complaint
+        assert weights.read_bytes() == b"weights"
+
+    def test_failure_of_one_output_leaves_an_older_one_as_it_was(
+        self, refuse: Callable[..., str], source: Path, tmp_path: Path
+    ) -> None:
+        older = tmp_path / "older.mkv"
+        older.write_bytes(b"an older result")
+        blocked = tmp_path / "file"
+        blocked.write_bytes(b"")
+
+        refuse("--source", source, "--output", older, "--events", blocked / "e.jsonl")
+
+        assert older.read_bytes() == b"an older result"
 
     @pytest.mark.parametrize(
         "view", ["1,2,3", "a,b,c,d", "-1,0,32,32", "0,0,97,64", "80,0,32,32", "0,0,8,8"]

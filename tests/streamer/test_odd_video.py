@@ -13,6 +13,7 @@ import pytest
 
 from streamer import Frame, open_source
 from streamer.color import RgbReader
+from streamer.sources.file import _RisingTimes
 
 Film = Callable[..., Path]
 Play = Callable[[Path], Any]
@@ -293,6 +294,22 @@ class TestTimes:
         times_ms = [frame.pts for frame in source if isinstance(frame, Frame)]
 
         assert times_ms == [0, 40, 41, 42, 160, 161, 240]
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            ((0, 40, 10**9, 120, 150, 230), (0, 40, 80, 120, 150, 230)),  # one is damaged
+            ((0, 40, 80, 0, 50, 130), (0, 40, 80, 120, 170, 250)),  # a splice, then uneven times
+            ((0, 40, 10**9, 10**9 + 100, 10**9 + 130), (0, 40, 80, 180, 210)),  # a long pause
+            ((None, None, 90, None), (0, 40, 90, 130)),
+        ],
+    )
+    def test_times_after_a_broken_one_keep_their_distances(
+        self, given: tuple[int | None, ...], expected: tuple[int, ...]
+    ) -> None:
+        times = _RisingTimes()
+
+        assert tuple(times.take(time, 40, Fraction(1, 1000)) for time in given) == expected
 
     def test_spliced_streams_go_on_in_time(
         self, convert: Any, film: Film, play: Play, tmp_path: Path

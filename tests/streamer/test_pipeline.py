@@ -345,7 +345,7 @@ class TestFailure:
             )
             assert sink.closed == 1
         assert result.frames_out <= 5
-        assert result.dropped == {"stopped": result.frames_in - result.frames_out}
+        assert result.dropped == {"failed": result.frames_in - result.frames_out}
 
     @STREAMS
     @pytest.mark.parametrize("error", [OutputError("disk is full"), RuntimeError("a mistake")])
@@ -362,7 +362,7 @@ class TestFailure:
         assert [sink.closed for sink in (first, broken, last)] == [1, 1, 1]
         assert [len(sink.frames) for sink in (first, broken, last)] == [5, 4, 4]
         assert result.frames_out == 4
-        assert result.dropped == {"stopped": result.frames_in - 4}
+        assert result.dropped == {"failed": result.frames_in - 4}
         assert result.error == str(error)
 
     def test_of_a_sinks_end(self, source_of: SourceOf, frames: Frames) -> None:
@@ -401,9 +401,10 @@ class TestEnd:
     ) -> None:
         sink, other = FakeSink(fail_at(6, KeyboardInterrupt())), FakeSink()
         pipeline = Pipeline(source_of(frames(60)), FakeSegmenter(streams), [sink, other])
-        result = pipeline.run()
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run()
 
-        assert result is pipeline.result
+        result = pipeline.result
         assert result.interrupted
         assert result.frames_out == len(sink.frames) == len(other.frames) == 6
         assert result.dropped == {"stopped": result.frames_in - 6}
