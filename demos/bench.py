@@ -5,7 +5,6 @@ turns on the same frames, `--repeats` times. CPU time is that of the whole proce
 """
 
 import gc
-import json
 import re
 import statistics
 import sys
@@ -27,6 +26,7 @@ from rich.table import Table
 
 from pranet.checkpoint import DEFAULT_MODEL
 from pranet.errors import PranetError
+from streamer import report as reports
 from streamer.color import RgbReader
 from streamer.engine import Backend, Precision, Segmenter, load_segmenter
 from streamer.errors import StreamError
@@ -34,7 +34,6 @@ from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
 from streamer.pipeline import Pipeline
-from streamer.report import versions
 from streamer.sinks import Composed, VideoSink
 from streamer.sinks.container import ContainerWriter
 from streamer.sources import Item, Source, open_source
@@ -284,10 +283,9 @@ def bench(
             "repeats": repeats,
             "engine": asdict(engine),
             "cores": psutil.cpu_count(),
-            "versions": versions(),
+            "versions": reports.versions(),
         }
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(content, indent=2) + "\n")
+        reports.write(report, content)
 
 
 def _parse_size(text: str) -> tuple[int, int]:
