@@ -53,16 +53,18 @@ class StageConfig:
 
 
 class _Trunk(nn.Module):
-    """The part of φ that both heads share."""
+    """The part of φ that both heads share; `context_channels` more join the feature's own."""
 
-    def __init__(self, in_channels: int, stage: StageConfig) -> None:
+    def __init__(self, in_channels: int, stage: StageConfig, context_channels: int = 0) -> None:
         super().__init__()
-        self.reduce = ConvNorm(in_channels, stage.width, 1)
+        self.reduce = ConvNorm(in_channels + context_channels, stage.width, 1)
         self.refine = nn.ModuleList(
             ConvNorm(stage.width, stage.width, stage.kernel_size) for _ in range(stage.depth)
         )
 
-    def forward(self, feature: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, context: Tensor | None = None) -> Tensor:
+        if context is not None:
+            feature = torch.cat([feature, resize(context, feature.shape[-2:])], dim=1)
         feature = self.reduce(feature)
         for layer in self.refine:
             feature = F.relu(layer(feature))
@@ -96,14 +98,23 @@ class DSRA(nn.Module):
 
     The softmax runs over the classes. For one class it is 1 everywhere, which is what the
     published binary network computes; ``gain="sigmoid"`` is the form that works for one class.
+
+    The gain only multiplies: the sign of R_fg is that of φ, which as published sees one feature
+    of the encoder. With `context_channels`, φ sees the decoder's fused feature as well.
     """
 
     def __init__(
-        self, in_channels: int, num_classes: int, stage: StageConfig, *, gain: Gain = "sigmoid"
+        self,
+        in_channels: int,
+        num_classes: int,
+        stage: StageConfig,
+        *,
+        gain: Gain = "sigmoid",
+        context_channels: int = 0,
     ) -> None:
         super().__init__()
         self.gain = gain
-        self.trunk = _Trunk(in_channels, stage)
+        self.trunk = _Trunk(in_channels, stage, context_channels)
         self.head_fg = stage.head(num_classes)
         self.head_bg = stage.head(num_classes)
         #: Whether R_fg depends on the deeper maps at all.
@@ -114,6 +125,7 @@ class DSRA(nn.Module):
         feature: Tensor,
         deeper_fg: Tensor | None,
         deeper_bg: Tensor | None,
+        context: Tensor | None = None,
         *,
         background: bool = True,
     ) -> tuple[Tensor, Tensor | None]:
@@ -123,12 +135,13 @@ class DSRA(nn.Module):
             feature: (B, in_channels, h, w).
             deeper_fg, deeper_bg: logits (B, C, ·, ·) of the next deeper stage, of any size;
                 not read, and may be None, where `uses_deeper` is false.
+            context: (B, context_channels, ·, ·) of any size; None if there are no such channels.
             background: compute R_bg; without it the second result is None.
 
         Returns:
             R_fg and R_bg, logits (B, C, h, w).
         """
-        shared = self.trunk(feature)
+        shared = self.trunk(feature, context)
         foreground = self.head_fg(shared)
         if self.uses_deeper:
             if deeper_fg is None or deeper_bg is None:

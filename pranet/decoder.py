@@ -64,6 +64,9 @@ class PartialDecoder(nn.Module):
         channels: channels of each of the three inputs.
         num_classes: foreground classes; the background head, if any, has as many.
         background: whether there is a background head (PraNet-V2) or not (V1).
+
+    Attributes:
+        fused_channels: channels of the fused feature.
     """
 
     def __init__(self, channels: int, num_classes: int, *, background: bool) -> None:
@@ -76,8 +79,9 @@ class PartialDecoder(nn.Module):
         self.merge_middle = ConvNorm(2 * channels, 2 * channels, 3)
         self.merge_shallow = ConvNorm(3 * channels, 3 * channels, 3)
         self.refine = ConvNorm(3 * channels, 3 * channels, 3)
-        self.head_fg = nn.Conv2d(3 * channels, num_classes, 1)
-        self.head_bg = nn.Conv2d(3 * channels, num_classes, 1) if background else None
+        self.fused_channels = 3 * channels
+        self.head_fg = nn.Conv2d(self.fused_channels, num_classes, 1)
+        self.head_bg = nn.Conv2d(self.fused_channels, num_classes, 1) if background else None
 
     def forward(self, shallow: Tensor, middle: Tensor, deep: Tensor) -> Tensor:
         """Features at strides 8, 16, 32, each of `channels` → fused feature at stride 8."""

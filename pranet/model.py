@@ -42,7 +42,10 @@ class ModelConfig:
         num_classes: foreground classes.
         channels: width of the receptive-field blocks and of the partial decoder.
         gain: form of the DSRA gain (V2 only).
-        stages: shape of the three reverse-attention stages, deep to shallow.
+        context: whether φ of each stage also sees the partial decoder's fused feature (V2 only);
+            the published network does not.
+        stages: shape of the three reverse-attention stages, deep to shallow; none leaves the
+            partial decoder alone.
         final: the foreground maps whose sum are the final logits.
         input_size: height and width in px that the network was trained for.
         mean, std: normalisation of RGB in 0…1.
@@ -54,6 +57,7 @@ class ModelConfig:
     num_classes: int = 1
     channels: int = 32
     gain: Gain = "sigmoid"
+    context: bool = False
     stages: tuple[StageConfig, ...] = SLIM_STAGES
     final: tuple[str, ...] = ("r1", "r2", "r3", "r4")
     input_size: int = 352
@@ -80,11 +84,21 @@ class ModelConfig:
             values = getattr(self, key)
             if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
                 raise ValueError(f"{key} must be three numbers, not {values}")
-        known = {"r1", "r2", "r3", "r4"}
-        if not self.final or not set(self.final) <= known:
-            raise ValueError(f"final must name some of {sorted(known)}, not {self.final}")
-        if len(self.stages) != len(STAGES):
-            raise ValueError(f"{len(STAGES)} stages are needed, not {len(self.stages)}")
+        if not isinstance(self.context, bool) or (
+            self.context and not self.architecture.endswith("v2")
+        ):
+            raise ValueError(
+                f"context must be true or false, and false in V1, not {self.context!r}"
+            )
+        if len(self.stages) not in (0, len(STAGES)):
+            raise ValueError(f"{len(STAGES)} stages are needed, or none, not {len(self.stages)}")
+        if not self.final or not set(self.final) <= set(self.map_names):
+            raise ValueError(f"final must name some of {self.map_names}, not {self.final}")
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """The foreground maps that the network has, finest first."""
+        return ("r1", "r2", "r3", "r4") if self.stages else ("r4",)
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain JSON types."""
@@ -181,7 +195,7 @@ class PraNetV1(_PraNet):
             {
                 name: ReverseAttention(channels, config.num_classes, stage)
                 for name, channels, stage in zip(
-                    STAGES, deep_to_shallow, config.stages, strict=True
+                    STAGES, deep_to_shallow, config.stages, strict=False
                 )
             }
         )
@@ -189,7 +203,7 @@ class PraNetV1(_PraNet):
     def _maps(self, image: Tensor) -> dict[str, Tensor]:
         features = self._encode(image)
         maps = {"r4": self.decoder.head_fg(self._fuse(features))}
-        for name, feature in zip(STAGES, reversed(features), strict=True):
+        for name, feature in zip(self.attention, reversed(features), strict=False):
             maps[name] = self.attention[name](feature, maps[DEEPER[name]])
         return maps
 
@@ -220,9 +234,15 @@ class PraNetV2(_PraNet):
         deep_to_shallow = reversed(self.encoder.channels)
         self.attention = nn.ModuleDict(
             {
-                name: DSRA(channels, config.num_classes, stage, gain=config.gain)
+                name: DSRA(
+                    channels,
+                    config.num_classes,
+                    stage,
+                    gain=config.gain,
+                    context_channels=self.decoder.fused_channels if config.context else 0,
+                )
                 for name, channels, stage in zip(
-                    STAGES, deep_to_shallow, config.stages, strict=True
+                    STAGES, deep_to_shallow, config.stages, strict=False
                 )
             }
         )
@@ -230,25 +250,27 @@ class PraNetV2(_PraNet):
     def _maps(self, image: Tensor, wanted: Iterable[str]) -> dict[str, Tensor]:
         """The wanted maps, and those that they need, each at its own stride; nothing else."""
         needed = set(wanted)
-        for name in reversed(STAGES):
-            if f"{name}_fg" in needed and cast(DSRA, self.attention[name]).uses_deeper:
+        for name, stage in reversed(list(self.attention.items())):
+            if f"{name}_fg" in needed and cast(DSRA, stage).uses_deeper:
                 needed |= {f"{DEEPER[name]}_fg", f"{DEEPER[name]}_bg"}
 
         features = self._encode(image)
         maps: dict[str, Tensor] = {}
-        if needed & {"r4_fg", "r4_bg"}:
+        fused = None
+        if self.config.context or needed & {"r4_fg", "r4_bg"}:
             fused = self._fuse(features)
-            maps["r4_fg"] = self.decoder.head_fg(fused)
-            if "r4_bg" in needed and self.decoder.head_bg is not None:
-                maps["r4_bg"] = self.decoder.head_bg(fused)
-        for name, feature in zip(STAGES, reversed(features), strict=True):
+            for name, head in (("r4_fg", self.decoder.head_fg), ("r4_bg", self.decoder.head_bg)):
+                if name in needed and head is not None:
+                    maps[name] = head(fused)
+        for (name, stage), feature in zip(self.attention.items(), reversed(features), strict=False):
             if not needed & {f"{name}_fg", f"{name}_bg"}:
                 continue
             deeper = DEEPER[name]
-            foreground, background = self.attention[name](
+            foreground, background = stage(
                 feature,
                 maps.get(f"{deeper}_fg"),
                 maps.get(f"{deeper}_bg"),
+                fused if self.config.context else None,
                 background=f"{name}_bg" in needed,
             )
             maps[f"{name}_fg"] = foreground
@@ -262,7 +284,7 @@ class PraNetV2(_PraNet):
         Raises:
             ValueError: height or width is no multiple of 32.
         """
-        names = [f"r{i}_{kind}" for kind in ("fg", "bg") for i in range(1, 5)]
+        names = [f"{name}_{kind}" for kind in ("fg", "bg") for name in self.config.map_names]
         maps = self._maps(image, names)
         return {name: resize(maps[name], image.shape[-2:]) for name in names}
 

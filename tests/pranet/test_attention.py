@@ -137,3 +137,18 @@ def test_resize_takes_pixel_centres_at_half() -> None:
     resized = resize(maps, (1, 4))
 
     torch.testing.assert_close(resized, torch.tensor([[[[0.0, 0.25, 0.75, 1.0]]]]))
+
+
+def test_dsra_with_context_sees_it_beside_the_feature_at_the_feature_s_size() -> None:
+    module = DSRA(7, 1, STAGE, context_channels=3).eval()
+    feature, context = random(2, 7, 12, 10, seed=2), random(2, 3, 24, 20, seed=5)
+    deeper_fg, deeper_bg = (random(2, 1, 6, 5, seed=seed) for seed in (3, 4))
+
+    fg, bg = module(feature, deeper_fg, deeper_bg, context)
+
+    plain = DSRA(10, 1, STAGE).eval()
+    plain.load_state_dict(module.state_dict())
+    joined = torch.cat((feature, interpolate(context, 12, 10)), dim=1)
+    expected_fg, expected_bg = plain(joined, deeper_fg, deeper_bg)
+    torch.testing.assert_close(fg, expected_fg)
+    torch.testing.assert_close(bg, expected_bg)

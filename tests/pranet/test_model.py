@@ -221,6 +221,43 @@ def test_every_weight_is_reached_by_the_gradient_of_the_stages(
     assert unreached == []
 
 
+def test_context_gives_every_stage_the_fused_feature_even_for_the_finest_map_alone(
+    make_model: MakeModel, make_image: MakeImage
+) -> None:
+    image = make_image()
+    model = make_model(context=True, gain="softmax", final=("r1",))
+    stages = model.attention
+
+    calls = calls_in_forward(model, image)
+
+    # With a softmax over one class nothing of the deeper maps is read: only the context is.
+    assert calls["decoder"] == calls["attention.r1"] == 1
+    assert not calls["attention.r2"] + calls["attention.r3"] + calls["decoder.head_fg"]
+    added = model.decoder.fused_channels
+    for name, plain in make_model().attention.items():
+        wider = stages[name].trunk.reduce.conv.in_channels
+        assert wider == plain.trunk.reduce.conv.in_channels + added
+    before = model(image)
+    with torch.no_grad():
+        model.decoder.refine.norm.bias += 1
+    assert not torch.allclose(model(image), before)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"), [("pranet_v1", ["r4"]), ("pranet_v2", ["r4_fg", "r4_bg"])]
+)
+def test_without_stages_the_partial_decoder_is_left_alone(
+    architecture: str, expected: list[str], make_model: MakeModel, make_image: MakeImage
+) -> None:
+    image = make_image()
+    model = make_model(architecture=architecture, stages=(), final=("r4",))
+
+    stages = model.stages(image)
+
+    assert list(stages) == expected
+    torch.testing.assert_close(model(image), stages[expected[0]])
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configuration_survives_json(name: str) -> None:
     config = replace(CONFIGS[name], num_classes=3, final=("r2", "r4"), gain="softmax")
@@ -240,7 +277,10 @@ def test_lite_encoders_get_pixels_from_minus_one_to_one_and_the_others_imagenet_
     [
         ({"final": ()}, "final must name some of"),
         ({"final": ("r1", "r5")}, "final must name some of"),
-        ({"stages": (StageConfig(8),)}, "3 stages are needed, not 1"),
+        ({"stages": (), "final": ("r1",)}, "final must name some of"),
+        ({"context": 1}, "context must be true or false"),
+        ({"context": True, "architecture": "pranet_v1"}, "false in V1"),
+        ({"stages": (StageConfig(8),)}, "3 stages are needed, or none, not 1"),
         ({"architecture": "pranet_v3"}, "architecture must be one of"),
         ({"gain": "tanh"}, "gain must be one of"),
         ({"encoder": 5}, "encoder must be a text"),
