@@ -1,7 +1,7 @@
 """What the tests of the networks share: a tiny network, its input, made-up image pairs."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pranet.attention import StageConfig
 from pranet.data import Pair
-from pranet.model import ModelConfig, PraNet, build_model
+from pranet.model import CONFIGS, ModelConfig, PraNet, build_model
 
 PARITY_FOLDER = Path(__file__).parents[1] / "fixtures" / "parity"
 
@@ -41,6 +41,15 @@ def make_model(tiny_config: ModelConfig) -> MakeModel:
         return build_model(tiny_config, **changes).eval()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def tiny_known(tiny_config: ModelConfig) -> Iterator[None]:
+    """Recipes may name the tiny network, and it starts without ImageNet weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CONFIGS, "tiny", tiny_config)
+        patch.setattr("pranet.start.load_imagenet", lambda encoder, name: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +103,30 @@ def make_pairs() -> MakePairs:
             )
             cv2.imwrite(str(pair.image), image)
             cv2.imwrite(str(pair.mask), mask)
+            pairs.append(pair)
+        return pairs
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_label_pairs() -> MakePairs:
+    """Writes images of a red and a green square on gray, and their label maps of 0, 1 and 2."""
+
+    def make(folder: Path, count: int) -> list[Pair]:
+        rng = np.random.default_rng(5)
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True)
+        pairs = []
+        for index in range(count):
+            labels = np.zeros((80, 100), np.uint8)
+            for value, left in ((1, 5), (2, 55)):
+                top = int(rng.integers(5, 40))
+                labels[top : top + 30, left : left + 35] = value
+            image = np.array([(90, 90, 90), (40, 40, 220), (40, 220, 40)], np.uint8)[labels]
+            pair = Pair(folder / "images" / f"{index}.png", folder / "masks" / f"{index}.png")
+            cv2.imwrite(str(pair.image), image)
+            cv2.imwrite(str(pair.mask), labels)
             pairs.append(pair)
         return pairs
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pranet.data import Pair, find_pairs, load_sequences, split
+from pranet.data import Pair, find_pairs, list_folder, load_sequences, names_sha256, split
 from pranet.errors import DataError
 
 
@@ -63,6 +63,17 @@ def test_folder_with_only_some_masks_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"2 images have no mask, e\.g\. a\.png"):
         find_pairs(tmp_path)
+
+
+def test_what_has_no_partner_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path / "images", "a.png", "b.png", "c.png")
+    touch(tmp_path / "masks", "b.png", "d.png", ".hidden")
+
+    found = list_folder(tmp_path)
+
+    assert [pair.image.name for pair in found.pairs] == ["b.png"]
+    assert [path.name for path in found.images_without_mask] == ["a.png", "c.png"]
+    assert [path.name for path in found.masks_without_image] == ["d.png"]
 
 
 @pytest.mark.parametrize("name", ["", "images/notes.txt"])
@@ -135,6 +146,52 @@ def test_file_that_is_no_image_is_refused_by_name(
 
     with pytest.raises(DataError, match=damaged):
         pair.read()
+
+
+def test_labels_are_read_as_they_are(tmp_path: Path) -> None:
+    pair = Pair(tmp_path / "image.png", tmp_path / "mask.png")
+    assert pair.mask is not None
+    cv2.imwrite(str(pair.image), np.zeros((1, 4, 3), np.uint8))
+    cv2.imwrite(str(pair.mask), np.array([[0, 1, 2, 200]], np.uint8))
+
+    labels = pair.read_labels(201)
+
+    assert labels.tolist() == [[0, 1, 2, 200]]
+    assert labels.dtype == np.uint8
+    assert Pair(pair.image, None).read_labels(3).tolist() == [[0] * 4]
+    with pytest.raises(DataError, match=r"mask\.png: holds the label 200, the greatest is 199"):
+        pair.read_labels(200)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (np.zeros((2, 2, 3), np.uint8), "must be plain gray, without a palette"),
+        (np.zeros((2, 2), np.uint16), "8 bits per channel are needed, not uint16"),
+    ],
+)
+def test_labels_in_colours_or_of_many_bits_are_refused(
+    content: np.ndarray, complaint: str, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "mask.png"), content)
+
+    with pytest.raises(DataError, match=complaint):
+        Pair(tmp_path / "image.png", tmp_path / "mask.png").read_labels(3)
+
+
+def test_names_stand_for_the_images_of_each_part_wherever_they_lie() -> None:
+    moved = [Pair(Path("elsewhere") / "images" / "a.png", None)]
+    fingerprint = names_sha256(pairs_named("a"), pairs_named("b"))
+
+    assert names_sha256(moved, pairs_named("b")) == fingerprint
+    others = [
+        names_sha256(pairs_named("b"), pairs_named("a")),
+        names_sha256(pairs_named("a", "b"), []),
+        names_sha256([], pairs_named("a", "b")),
+        names_sha256(pairs_named("a"), pairs_named("c")),
+    ]
+    assert fingerprint not in others
+    assert len(set(others)) == 4
 
 
 def test_sequences_are_read_as_frame_ranges(tmp_path: Path) -> None:

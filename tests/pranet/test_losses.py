@@ -11,8 +11,11 @@ from torch.nn import functional
 
 from pranet.losses import (
     BACKGROUND_WEIGHT,
+    GeneralWeights,
     boundary_weight,
     deep_supervision_loss,
+    general_loss,
+    soft_dice_loss,
     structure_loss,
     weighted_bce,
 )
@@ -154,3 +157,104 @@ def test_deep_supervision_of_v1_is_every_map_once(batch: tuple[Tensor, Tensor, T
 
     expected = sum(published_structure_loss(maps, mask) for maps in stages.values())
     torch.testing.assert_close(loss, expected)
+
+
+def test_background_weight_of_zero_leaves_the_background_out(
+    batch: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    logits, mask, weight = batch
+
+    with_background = deep_supervision_loss(
+        {"r1_fg": logits, "r1_bg": logits}, ("r1",), mask, weight, background_weight=0
+    )
+
+    assert with_background == deep_supervision_loss({"r1_fg": logits}, ("r1",), mask, weight)
+
+
+@pytest.fixture
+def labelled() -> tuple[Tensor, Tensor]:
+    """Logits of three classes, and label maps of two images; the second one lacks a class."""
+    generator = torch.Generator().manual_seed(6)
+    labels = torch.randint(0, 3, (2, 20, 24), generator=generator)
+    labels[1][labels[1] == 2] = 0
+    return 2 * torch.randn((2, 3, 20, 24), generator=generator), labels
+
+
+def published_dice(logits: Tensor, labels: Tensor) -> Tensor:
+    """The Dice loss of PraNet-V2's multi-class training, class by class."""
+    probability = logits.softmax(dim=1)
+    loss = torch.zeros(())
+    for index in range(3):
+        score, target = probability[:, index], (labels == index).float()
+        hit = (score * target).sum()
+        total = (score * score).sum() + (target * target).sum()
+        loss = loss + 1 - (2 * hit + 1e-5) / (total + 1e-5)
+    return loss / 3
+
+
+def test_general_loss_is_that_of_the_paper_on_every_map_and_the_sum(
+    labelled: tuple[Tensor, Tensor],
+) -> None:
+    logits, labels = labelled
+    fg = {f"r{number}_fg": logits / number for number in (1, 2, 3, 4)}
+    bg = {f"r{number}_bg": 1 - logits / number for number in (1, 2, 3, 4)}
+
+    loss = general_loss(fg | bg, ("r1", "r3"), labels)
+
+    expected = torch.zeros(())
+    for maps in [*fg.values(), logits + logits / 3]:
+        expected = expected + 0.7 * published_dice(maps, labels)
+        expected = expected + 0.5 * functional.cross_entropy(maps, labels)
+    for maps in bg.values():
+        for index in range(3):
+            outside = (labels != index).float()
+            bce = functional.binary_cross_entropy_with_logits(maps[:, index], outside)
+            expected = expected + 0.3 * bce / 3
+    torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("name", ["w_dice", "w_ce", "w_bce"])
+def test_each_weight_of_the_general_loss_weighs_its_own_part(
+    name: str, labelled: tuple[Tensor, Tensor]
+) -> None:
+    logits, labels = labelled
+    stages = {"r1_fg": logits, "r1_bg": logits}
+    parts = {
+        "w_dice": soft_dice_loss(logits, functional.one_hot(labels).permute(0, 3, 1, 2).float()),
+        "w_ce": functional.cross_entropy(logits, labels),
+        "w_bce": functional.binary_cross_entropy_with_logits(
+            logits, 1 - functional.one_hot(labels).permute(0, 3, 1, 2).float()
+        ),
+    }
+    weights = dict.fromkeys(parts, 0.0) | {name: 2.0}
+
+    loss = general_loss(stages, ("r1",), labels, GeneralWeights(**weights))
+
+    torch.testing.assert_close(loss, 2 * parts[name])
+
+
+def test_general_loss_of_the_truth_is_next_to_nothing_and_far_from_it_is_not(
+    labelled: tuple[Tensor, Tensor],
+) -> None:
+    _, labels = labelled
+    truth = functional.one_hot(labels).permute(0, 3, 1, 2).float()
+    stages = {"r1_fg": 40 * truth, "r1_bg": 40 - 80 * truth}
+    opposite = {"r1_fg": -40 * truth, "r1_bg": 80 * truth - 40}
+
+    assert general_loss(stages, ("r1",), labels) < 1e-3
+    assert general_loss(opposite, ("r1",), labels) > 5
+
+
+def test_class_that_is_nowhere_costs_nothing_and_its_gradient_is_finite() -> None:
+    labels = torch.zeros((1, 8, 8), dtype=torch.int64)
+    logits = torch.zeros((1, 3, 8, 8))
+    logits[:, 0] = 60
+    logits.requires_grad_()
+
+    loss = general_loss({"r1_fg": logits, "r1_bg": -logits}, ("r1",), labels)
+    loss.backward()  # type: ignore[no-untyped-call]
+
+    dice = soft_dice_loss(logits, functional.one_hot(labels, 3).permute(0, 3, 1, 2).float())
+    assert dice.item() == pytest.approx(0, abs=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
