@@ -31,6 +31,8 @@ $(VENV)/.run: pyproject.toml
 
 $(VENV)/.dev: pyproject.toml
 	$(call install,.[dev])
+	# Without its requirements: they would put an OpenCV without windows in the place of ours.
+	$(BIN)/python -m pip install -qq --no-deps pysodmetrics==1.6.0
 	touch $(VENV)/.run
 
 # Checks first what pip cannot install: Python's venv, and two libraries that OpenCV loads.

@@ -39,7 +39,8 @@ class ModelConfig:
         name: the configuration's name.
         architecture: ``pranet_v1`` or ``pranet_v2``.
         encoder: timm name of the backbone.
-        num_classes: foreground classes.
+        num_classes: maps of each kind: 1 for one foreground; for several classes all of them,
+            class 0 being everything else.
         channels: width of the receptive-field blocks and of the partial decoder.
         gain: form of the DSRA gain (V2 only).
         context: whether φ of each stage also sees the partial decoder's fused feature (V2 only);

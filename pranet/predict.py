@@ -1,4 +1,4 @@
-"""One image in, its foreground probability out: plain PyTorch, for training and evaluation."""
+"""One image in, logits or probability out: plain PyTorch, for training and evaluation."""
 
 import cv2
 import numpy as np
@@ -18,17 +18,28 @@ def normalise(image: Tensor, model: PraNet) -> Tensor:
     return ((image / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+def resized(image: NDArray[np.uint8], model: PraNet) -> Tensor:
+    """RGB (H, W, 3) → (1, 3, S, S) uint8, S the model's input size."""
+    size_px = model.config.input_size
+    small = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    return torch.from_numpy(np.asarray(small)).permute(2, 0, 1)[None]
+
+
 @torch.inference_mode()
+def predict_logits(
+    model: PraNet, image: NDArray[np.uint8], device: str = "cpu"
+) -> NDArray[np.float32]:
+    """Logits of one RGB image (H, W, 3): (C, H, W) at the image's own size."""
+    pixels = resized(image, model).to(device)
+    logits = model(normalise(pixels, model))[0].float().cpu().numpy()
+    size = (image.shape[1], image.shape[0])
+    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in logits])
+
+
 def predict(model: PraNet, image: NDArray[np.uint8], device: str = "cpu") -> NDArray[np.float32]:
     """Foreground probability of one RGB image (H, W, 3), (H, W) at the image's own size.
 
     A plain sigmoid: the published test script stretches each map to 0…1, which would turn the
     faint noise of a picture without any polyp into a certain one.
     """
-    height, width = image.shape[:2]
-    size_px = model.config.input_size
-    small = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
-    pixels = torch.from_numpy(np.asarray(small)).permute(2, 0, 1)[None].to(device)
-    logits = model(normalise(pixels, model))[0, 0].float().cpu().numpy()
-    full = cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR)
-    return torch.from_numpy(np.asarray(full, np.float32)).sigmoid().numpy()
+    return torch.from_numpy(predict_logits(model, image, device)[0]).sigmoid().numpy()

@@ -1,5 +1,6 @@
-"""What the tests of bad input and of interruptions share: made-up clips, a fake network, runs."""
+"""What the tests of several packages share: made-up clips, a fake network, runs, a library."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -61,6 +63,15 @@ class RedSegmenter:
 def segmenter() -> RedSegmenter:
     """A network that costs nothing."""
     return RedSegmenter()
+
+
+@pytest.fixture(scope="session")
+def sod_metrics() -> ModuleType:
+    """The library of the published metrics; what needs it may be skipped, but not in CI."""
+    if os.environ.get("CI"):
+        return importlib.import_module("py_sod_metrics")
+    module: ModuleType = pytest.importorskip("py_sod_metrics", exc_type=ImportError)
+    return module
 
 
 def _scene(index: int, width: int, height: int) -> av.VideoFrame:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pranet.model import ModelConfig, PraNet
-from pranet.predict import normalise, predict
+from pranet.predict import normalise, predict, predict_logits
 
 
 class Fixed(nn.Module):
@@ -54,6 +54,24 @@ def test_probability_has_the_size_of_the_image_and_equals_the_network_s(
     assert probability.shape == (70, 130)
     assert probability.dtype == np.float32
     np.testing.assert_allclose(probability, expected[0, 0].numpy(), atol=1e-4)
+
+
+def test_logits_are_those_of_every_class_at_the_size_of_the_image(
+    make_model: Callable[..., PraNet],
+) -> None:
+    model = make_model(num_classes=3)
+    image = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+    logits = predict_logits(model, image)
+    larger = predict_logits(model, image.repeat(3, axis=0).repeat(2, axis=1))
+
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        expected = model(normalise(pixels, model))
+    np.testing.assert_allclose(logits, expected[0].numpy(), atol=1e-5)
+    expected = torch.nn.functional.interpolate(expected, (192, 128), mode="bilinear")
+    np.testing.assert_allclose(larger, expected[0].numpy(), atol=1e-4)
+    assert larger.dtype == np.float32
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,4 +1,6 @@
-"""The metrics, against loops over thresholds."""
+"""Overlap over all thresholds: against loops, and against the published evaluation's library."""
+
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -7,13 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from pranet.metrics import THRESHOLDS, dice_at, overlap_curves, score
+from pranet.metrics import THRESHOLDS, dice_at, overlap_curves
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
 
+Answer = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+def drawn_answers(
+    draw: st.DrawFn,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
     """Levels 0…255, probabilities that fall upon or above them, and a mask."""
     shape = draw(array_shapes(min_dims=2, max_dims=2, max_side=6))
     levels = draw(arrays(np.uint8, shape))
@@ -35,8 +41,24 @@ def naive_curves(
     return dice, iou
 
 
+def library_curves(
+    module: ModuleType, prediction: NDArray[np.generic], truth: NDArray[np.generic], **options: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Dice and IoU by `pysodmetrics`, from the threshold 255 down to 0."""
+    handlers = {"dice": module.DICEHandler, "iou": module.IOUHandler}
+    metric = module.FmeasureV2(
+        {
+            name: handler(with_dynamic=True, with_adaptive=False)
+            for name, handler in handlers.items()
+        }
+    )
+    metric.step(prediction, truth, **options)
+    results = metric.get_results()
+    return results["dice"]["dynamic"], results["iou"]["dynamic"]
+
+
 @EXAMPLES
-@given(answers())
+@given(drawn_answers())
 def test_overlap_curves_equal_a_loop_over_the_thresholds(
     answer: tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]],
 ) -> None:
@@ -50,7 +72,7 @@ def test_overlap_curves_equal_a_loop_over_the_thresholds(
 
 
 @EXAMPLES
-@given(answers(), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+@given(drawn_answers(), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
 def test_dice_at_equals_the_overlap_of_sets_of_pixels(
     answer: tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]], threshold: float
 ) -> None:
@@ -64,29 +86,34 @@ def test_dice_at_equals_the_overlap_of_sets_of_pixels(
     )
 
 
-@EXAMPLES
-@given(answers())
-def test_score_is_the_means_of_the_curves_and_the_overlap_at_half(
-    answer: tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]],
+def test_curves_of_the_files_of_a_published_test_equal_the_librarys(
+    answers: list[Answer], sod_metrics: ModuleType
 ) -> None:
-    levels, probability, mask = answer
-    dice, iou = naive_curves(levels, mask)
-    predicted, inside = probability >= 0.5, mask != 0
-    hit, union = (predicted & inside).sum(), (predicted | inside).sum()
+    for levels, inside in answers:
+        mask = 255 * inside.astype(np.uint8)
+        expected_dice, expected_iou = library_curves(sod_metrics, levels, mask)
 
-    scores = score(probability, mask)
+        dice, iou = overlap_curves((levels / 255).astype(np.float32), mask)
 
-    assert scores == pytest.approx(
-        {
-            "mDice": np.mean(dice),
-            "mIoU": np.mean(iou),
-            "Dice": 2 * hit / (predicted.sum() + inside.sum()) if union else 1.0,
-            "IoU": hit / union if union else 1.0,
-            "MAE": np.mean(
-                [abs(p - i) for p, i in zip(probability.flat, inside.flat, strict=True)]
-            ),
-        }
-    )
+        np.testing.assert_allclose(dice, expected_dice)
+        np.testing.assert_allclose(iou, expected_iou)
+
+
+def test_curves_of_plain_probabilities_equal_the_librarys_without_its_stretch(
+    sod_metrics: ModuleType,
+) -> None:
+    rng = np.random.default_rng(8)
+    for top in (0.3, 0.8, 1.0):
+        probability = (top * rng.random((31, 43))).astype(np.float32)
+        inside = rng.random((31, 43)) < top
+        expected_dice, expected_iou = library_curves(
+            sod_metrics, probability, inside, normalize=False
+        )
+
+        dice, iou = overlap_curves(probability, inside.astype(np.uint8))
+
+        np.testing.assert_allclose(dice, expected_dice)
+        np.testing.assert_allclose(iou, expected_iou)
 
 
 def test_perfect_answer_scores_one_at_every_threshold_but_zero() -> None:
