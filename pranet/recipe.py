@@ -32,6 +32,7 @@ _RANGES = {
     "empty_share": Range(0, 100),
     "validation_share": Range(0, 0.9),
     "background_weight": Range(0, 1000),
+    "split_seed": Range(0, 2**63 - 1, whole=True),
     "seed": Range(0, 2**63 - 1, whole=True),
 }
 _CHOICES = {"loss": get_args(LossKind), "precision": get_args(Precision)}
@@ -54,6 +55,8 @@ class Recipe:
         empty_share: polyp-free images drawn per epoch, as a share of the training images.
         validation_share: of image groups that are held out, to choose the epoch by; 0 trains on
             everything and keeps the last epoch.
+        split_seed: draws what is held out; apart from `seed`, so that runs of several seeds can be
+            compared on the same images.
         loss: ``structure`` for masks, ``general`` for label maps of several classes.
         background_weight: of the background maps in the structure loss.
         general_weights: fields of the `GeneralWeights` to replace.
@@ -78,6 +81,7 @@ class Recipe:
     ema_decay: float = 0.998
     empty_share: float = 0.1
     validation_share: float = 0.08
+    split_seed: int = 2026
     loss: LossKind = "structure"
     background_weight: float = BACKGROUND_WEIGHT
     general_weights: dict[str, float] = field(default_factory=dict)

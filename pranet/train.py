@@ -69,7 +69,7 @@ def train(
         [pair for folder in folders for pair in folder.pairs],
         load_sequences(sequences) if sequences else {},
         share=recipe.validation_share,
-        seed=recipe.seed,
+        seed=recipe.split_seed,
     )
     if group.leads:
         report = check(
