@@ -196,7 +196,7 @@ def _fill(config: "ModelConfig", state: "dict[str, Tensor]", path: Path) -> "Pra
 
     from pranet.model import build_model
 
-    if max(stage.depth for stage in config.stages) > len(state):
+    if max((stage.depth for stage in config.stages), default=0) > len(state):
         raise CheckpointError(f"{path}: its configuration has more layers than it has weights")
     try:
         # Without memory: the configuration may ask for any, the weights that are there may not.
