@@ -31,6 +31,7 @@ from pranet.evaluate import (
     summarise,
 )
 from pranet.metrics import structure
+from pranet.predict import at_full_size
 from streamer import report as reports
 from streamer.engine import Backend, Precision, Segmenter, load_segmenter
 from streamer.sinks.base import prepare_path, reporting_errors
@@ -66,9 +67,7 @@ def full_size_predictor(segmenter: Segmenter) -> Predictor:
     def predict(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         small = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
         probability = segmenter.submit(np.asarray(small, np.uint8)).result()
-        size = (image.shape[1], image.shape[0])
-        full = cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(full, np.float32)
+        return at_full_size(probability, image.shape[1], image.shape[0])
 
     return predict
 

@@ -18,6 +18,24 @@ def normalise(image: Tensor, model: PraNet) -> Tensor:
     return ((image / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+#: Least and greatest probability that is told apart from certainty.
+CERTAIN = 1e-6
+
+
+def at_full_size(
+    probability: NDArray[np.float32], width_px: int, height_px: int
+) -> NDArray[np.float32]:
+    """A probability map (h, w) brought to (height_px, width_px) by way of its logits.
+
+    The published evaluation resizes logits; between a certain and an uncertain pixel they put the
+    boundary elsewhere than probabilities would.
+    """
+    sure = probability.clip(CERTAIN, 1 - CERTAIN)
+    logits = np.log(sure) - np.log1p(-sure)
+    full = cv2.resize(logits, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(np.asarray(full, np.float32)).sigmoid().numpy()
+
+
 def resized(image: NDArray[np.uint8], model: PraNet) -> Tensor:
     """RGB (H, W, 3) → (1, 3, S, S) uint8, S the model's input size."""
     size_px = model.config.input_size

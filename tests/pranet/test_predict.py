@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pranet.model import ModelConfig, PraNet
-from pranet.predict import normalise, predict, predict_logits
+from pranet.predict import at_full_size, normalise, predict, predict_logits
 
 
 class Fixed(nn.Module):
@@ -86,3 +86,25 @@ def test_probability_of_an_even_map_is_its_sigmoid_and_is_not_stretched(
     probability = predict(Fixed(tiny_config, torch.tensor(logit)), image)  # type: ignore[arg-type]
 
     assert np.unique(probability) == pytest.approx([expected], abs=1e-4)
+
+
+def test_map_of_an_engine_at_full_size_is_what_the_network_itself_says_there(
+    make_model: Callable[..., PraNet],
+) -> None:
+    model = make_model()
+    image = np.random.default_rng(3).integers(0, 256, (90, 130, 3), dtype=np.uint8)
+    small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+
+    full = at_full_size(predict(model, np.asarray(small, np.uint8)), 130, 90)
+
+    np.testing.assert_allclose(full, predict(model, image), atol=1e-5)
+
+
+def test_certain_map_stays_finite_and_certain_at_full_size() -> None:
+    certain = np.array([[0, 1], [0, 1]], np.float32)
+
+    full = at_full_size(certain, 8, 8)
+
+    assert np.isfinite(full).all()
+    assert full[:, 0].max() < 1e-5
+    assert full[:, -1].min() > 1 - 1e-5
