@@ -18,8 +18,8 @@ def normalise(image: Tensor, model: PraNet) -> Tensor:
     return ((image / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-#: Least and greatest probability that is told apart from certainty.
-CERTAIN = 1e-6
+#: Logit of what a float32 sigmoid calls certain.
+CERTAIN_LOGIT = 20.0
 
 
 def at_full_size(
@@ -30,8 +30,9 @@ def at_full_size(
     The published evaluation resizes logits; between a certain and an uncertain pixel they put the
     boundary elsewhere than probabilities would.
     """
-    sure = probability.clip(CERTAIN, 1 - CERTAIN)
-    logits = np.log(sure) - np.log1p(-sure)
+    with np.errstate(divide="ignore"):
+        logits = np.log(probability) - np.log1p(-probability)
+    logits = logits.clip(-CERTAIN_LOGIT, CERTAIN_LOGIT)
     full = cv2.resize(logits, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
     return torch.from_numpy(np.asarray(full, np.float32)).sigmoid().numpy()
 
