@@ -6,7 +6,6 @@ weights are scored: nothing is chosen after the fact. An interrupted study goes 
 
 import json
 import logging
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +17,9 @@ import typer
 from numpy.typing import NDArray
 
 from pranet.checkpoint import load_model
+from pranet.command import run_module
 from pranet.compose import largest_crop_beside
 from pranet.data import Pair, find_pairs, load_sequences, split
-from pranet.errors import PranetError
 from pranet.evaluate import means
 from pranet.fast_cpu import keep_freed_memory
 from pranet.metrics import overlap_curves
@@ -174,14 +173,5 @@ def _mean_and_spread(values: list[float]) -> str:
     return f"{np.mean(values):.2f} ± {(max(values) - min(values)) / 2:.2f}"
 
 
-def main() -> None:
-    """Entry point of the module."""
-    try:
-        typer.run(study)
-    except PranetError as error:
-        print(f"pranet.ablation: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-
-
 if __name__ == "__main__":
-    main()
+    run_module("pranet.ablation", study)

@@ -5,7 +5,6 @@ between them often sees unfamiliar pictures better than each of them (Wortsman e
 soups", ICML 2022, and "Robust fine-tuning of zero-shot models", CVPR 2022).
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,8 @@ import torch
 import typer
 
 from pranet.checkpoint import load_model, read_info, save_model
-from pranet.errors import DataError, PranetError
+from pranet.command import run_module
+from pranet.errors import DataError
 from pranet.model import PraNet, build_model
 from pranet.start import transplant
 
@@ -65,14 +65,5 @@ def run(
     save_model(average(models, shares), output, training={"mean_of": parts})
 
 
-def main() -> None:
-    """Entry point of the module."""
-    try:
-        typer.run(run)
-    except PranetError as error:
-        print(f"pranet.average: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-
-
 if __name__ == "__main__":
-    main()
+    run_module("pranet.average", run)
