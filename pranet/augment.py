@@ -16,9 +16,13 @@ from pranet.ranges import Range
 Image = NDArray[np.uint8]
 
 _ZOOM = Range(0.05, 20)
+_ZOOMS = ("zoom", "window_zoom")
 _RANGES = {"aspect": Range(1, 10), "rotation_deg": Range(0, 180)}
 #: Of everything else: chances, and greatest relative changes.
 _SHARE = Range(0, 1)
+#: Of the windows: those around a place of a polyp, and those in a dark frame.
+_POLYP_WINDOWS = 0.8
+_FRAMED_WINDOWS = 0.7
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,11 @@ class Augmentation:
         plain_chance: probability of a picture that is only mirrored and turned by right angles:
             what the network will mostly see.
         highlight_chance, blur_chance, comb_chance, noise_chance, text_chance,
-            compression_chance, border_chance: probabilities, one by one, for all other pictures.
+            compression_chance: probabilities, one by one, for all other pictures.
+        border_chance: of a dark border around the picture as it stands, for the others too.
+        frame_chance: of a window of the picture, mostly with a part of a polyp in it, as the
+            endoscope's view within a dark frame, or as the whole frame.
+        window_zoom: factor range by which such a window is enlarged.
         paste_chance: of polyps of another picture being copied into one.
         removal_chance: of a picture with polyps giving one without (a crop, or inpainted).
 
@@ -61,17 +69,20 @@ class Augmentation:
     text_chance: float = 0.08
     compression_chance: float = 0.15
     border_chance: float = 0.12
+    frame_chance: float = 0.25
+    window_zoom: tuple[float, float] = (1.0, 2.2)
     paste_chance: float = 0.1
     removal_chance: float = 0.06
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "zoom":
+            if name not in _ZOOMS:
                 _RANGES.get(name, _SHARE).check(name, value)
-        if not isinstance(self.zoom, tuple | list) or len(self.zoom) != 2:
-            raise DataError(f"zoom must be two numbers, not {self.zoom!r}")
-        for bound in self.zoom:
-            _ZOOM.check("zoom", bound)
+                continue
+            if not isinstance(value, tuple | list) or len(value) != 2:
+                raise DataError(f"{name} must be two numbers, not {value!r}")
+            for bound in value:
+                _ZOOM.check(name, bound)
 
     def __call__(
         self, image: Image, mask: Image, size_px: int, rng: Generator
@@ -86,7 +97,14 @@ class Augmentation:
             RGB (size_px, size_px, 3) and a mask of the same kind (size_px, size_px).
         """
         plain = rng.random() < self.plain_chance
-        matrix = self._geometry(image.shape[1], image.shape[0], size_px, rng, plain=plain)
+        framed = not plain and rng.random() < self.frame_chance
+        view = None
+        if framed:
+            matrix, view = self._window(mask, size_px, rng)
+        else:
+            matrix = self._geometry(mask.shape[1], mask.shape[0], size_px, rng, plain=plain)
+            if not plain and rng.random() < self.border_chance:
+                view = degrade.view_shape(degrade.view_box(size_px, rng), size_px, rng)
         border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REFLECT_101
         warp = partial(
             cv2.warpAffine,
@@ -98,32 +116,50 @@ class Augmentation:
         picture, truth = np.asarray(warp(image), np.uint8), resample(mask, warp)
         if plain:
             return picture, truth
-        picture = self._degrade(self._light(picture, rng), rng)
-        if rng.random() < self.border_chance:
-            view = degrade.view_shape(size_px, rng)
+        picture = self._light(picture, rng)
+        if view is not None:
             picture, truth = picture * view[..., None], truth * view
+        picture = self._degrade(picture, rng)
         return np.ascontiguousarray(picture, np.uint8), np.asarray(truth, np.uint8)
 
     def _geometry(
         self, width_px: int, height_px: int, size_px: int, rng: Generator, *, plain: bool
     ) -> NDArray[np.float64]:
-        """Affine map from source to view coordinates."""
-        quarter_turns = rng.integers(4) * np.pi / 2
-        mirror = rng.choice((-1.0, 1.0))
-        if plain:
-            zoom, stretch, angle, shift = 1.0, 1.0, quarter_turns, np.zeros(2)
-        else:
+        """Affine map from the whole source to view coordinates."""
+        zoom, stretch, tilt, shift = 1.0, 1.0, 0.0, np.zeros(2)
+        if not plain:
             zoom = np.exp(rng.uniform(*np.log(self.zoom)))
             stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(self.aspect))
-            tilt = np.deg2rad(rng.uniform(-self.rotation_deg, self.rotation_deg))
-            angle, shift = quarter_turns + tilt, rng.uniform(-self.shift, self.shift, 2)
-        cos, sin = np.cos(angle), np.sin(angle)
+            tilt = rng.uniform(-self.rotation_deg, self.rotation_deg)
+            shift = rng.uniform(-self.shift, self.shift, 2)
         to_square = np.diag((size_px / width_px, size_px / height_px))
-        turn = np.array([[cos, -sin], [sin, cos]])
-        linear = np.diag((zoom * stretch, zoom / stretch)) @ turn @ np.diag((mirror, 1)) @ to_square
+        linear = np.diag((zoom * stretch, zoom / stretch)) @ _turn(tilt, rng) @ to_square
         centre = np.array((width_px, height_px)) / 2
-        target = size_px * (0.5 + shift)
-        return np.column_stack((linear, target - linear @ centre))
+        return _affine(linear, centre, size_px * (0.5 + shift))
+
+    def _window(
+        self, mask: Image, size_px: int, rng: Generator
+    ) -> tuple[NDArray[np.float64], Image]:
+        """Affine map of a window, often cut through a polyp, into a view; and the view's shape."""
+        height_px, width_px = mask.shape
+        side_px = min(mask.shape) / np.exp(rng.uniform(*np.log(self.window_zoom)))
+        polyp = np.argwhere(mask)
+        if len(polyp) and rng.random() < _POLYP_WINDOWS:
+            centre = polyp[rng.integers(len(polyp))][::-1] + rng.uniform(-0.5, 0.5, 2) * side_px
+        else:
+            centre = rng.uniform(0, 1, 2) * (width_px, height_px)
+        half_px = side_px / 2
+        centre = np.clip(centre, half_px, np.maximum((width_px, height_px) - half_px, half_px))
+        box = (0.0, 0.0, float(size_px), float(size_px))
+        view: Image = np.ones((size_px, size_px), np.uint8)
+        if rng.random() < _FRAMED_WINDOWS:
+            box = degrade.frame_box(size_px, rng)
+            view = degrade.view_shape(box, size_px, rng)
+        left, top, right, bottom = box
+        stretch = np.diag((right - left, bottom - top)) / side_px
+        tilt = rng.uniform(-self.rotation_deg, self.rotation_deg)
+        target = np.array((left + right, top + bottom)) / 2
+        return _affine(stretch @ _turn(tilt, rng), centre, target), view
 
     def _light(self, image: Image, rng: Generator) -> Image:
         """Exposure, contrast, gamma and colour temperature in one table per channel."""
@@ -152,3 +188,17 @@ class Augmentation:
             if rng.random() < chance:
                 image = changes[rng.integers(len(changes))](image, rng)
         return image
+
+
+def _turn(tilt_deg: float, rng: Generator) -> NDArray[np.float64]:
+    """A mirror or none, a free quarter turn, and a tilt."""
+    angle = rng.integers(4) * np.pi / 2 + np.deg2rad(tilt_deg)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin], [sin, cos]]) @ np.diag((rng.choice((-1.0, 1.0)), 1.0))
+
+
+def _affine(
+    linear: NDArray[np.float64], centre: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The map (2, 3) with this linear part that brings the centre to the target."""
+    return np.column_stack((linear, target - linear @ centre))

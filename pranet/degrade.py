@@ -13,6 +13,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+#: Left, top, right and bottom in pixels.
+Box = tuple[float, float, float, float]
 
 
 def defocus(image: Image, rng: Generator) -> Image:
@@ -102,14 +104,27 @@ def burnt_in_text(image: Image, rng: Generator) -> Image:
     return spoilt
 
 
-def view_shape(size_px: int, rng: Generator) -> NDArray[np.uint8]:
+def view_box(size_px: int, rng: Generator) -> Box:
+    """Where the view lies in a picture that holds little beside it."""
+    left, top = rng.uniform(0, 0.12, 2) * size_px
+    right, bottom = size_px - rng.uniform(0, 0.12, 2) * size_px
+    return left, top, right, bottom
+
+
+def frame_box(size_px: int, rng: Generator) -> Box:
+    """Where the view lies in a broadcast frame (4:3 to 16:9) that is squeezed into a square."""
+    width, height = rng.uniform(0.5, 0.95) * size_px, rng.uniform(0.88, 1.0) * size_px
+    left, top = rng.uniform(0.3, 1.0) * (size_px - width), rng.uniform(0, 1) * (size_px - height)
+    return left, top, left + width, top + height
+
+
+def view_shape(box: Box, size_px: int, rng: Generator) -> NDArray[np.uint8]:
     """What an endoscope shows of a square picture: an octagon, a circle or a rectangle.
 
     Returns:
         (size_px, size_px), 1 inside and 0 in the dark margin.
     """
-    left, top = rng.uniform(0, 0.12, 2) * size_px
-    right, bottom = size_px - rng.uniform(0, 0.12, 2) * size_px
+    left, top, right, bottom = box
     view = np.zeros((size_px, size_px), np.uint8)
     kind = rng.random()
     if kind < 0.25:
@@ -117,16 +132,17 @@ def view_shape(size_px: int, rng: Generator) -> NDArray[np.uint8]:
         axes = (round((right - left) * 0.55), round((bottom - top) * 0.55))
         cv2.ellipse(view, centre, axes, 0, 0, 360, 1, cv2.FILLED)
         return view
-    cut = rng.uniform(0.05, 0.25) * size_px if kind < 0.75 else 0.0
+    cut = rng.uniform(0.05, 0.25) if kind < 0.75 else 0.0
+    cut_x, cut_y = cut * (right - left), cut * (bottom - top)
     corners = [
-        (left + cut, top),
-        (right - cut, top),
-        (right, top + cut),
-        (right, bottom - cut),
-        (right - cut, bottom),
-        (left + cut, bottom),
-        (left, bottom - cut),
-        (left, top + cut),
+        (left + cut_x, top),
+        (right - cut_x, top),
+        (right, top + cut_y),
+        (right, bottom - cut_y),
+        (right - cut_x, bottom),
+        (left + cut_x, bottom),
+        (left, bottom - cut_y),
+        (left, top + cut_y),
     ]
     cv2.fillConvexPoly(view, np.rint(np.array(corners)).astype(np.int32), 1)
     return view

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -141,7 +142,7 @@ def test_plain_views_are_turned_or_mirrored_pictures_too() -> None:
 def test_chance_of_zero_does_nothing_and_of_one_always_something() -> None:
     image, mask = colour_coded(96, 96)
     chances = set(CHANCES) - {"plain_chance", "paste_chance", "removal_chance"}
-    assert len(chances) == 7
+    assert len(chances) == 8
 
     for name in chances:
         always = replace(NOTHING, **{name: 1.0})
@@ -169,3 +170,44 @@ def test_labels_keep_their_values_and_stay_upon_their_colours(seed: int) -> None
     certain = np.sort(picture, axis=2)[..., 2] - np.sort(picture, axis=2)[..., 1] > 100
     assert certain.mean() > 0.4
     assert (seen == truth)[certain].mean() > 0.99
+
+
+def framed_views(augmentation: Augmentation, count: int = 40) -> list[tuple[Image, Image]]:
+    """Views of a white picture with a small polyp in it."""
+    mask = np.zeros((120, 160), np.uint8)
+    mask[50:70, 60:90] = 255
+    white = np.full((120, 160, 3), 255, np.uint8)
+    return [augmentation(white, mask, 96, np.random.default_rng(seed)) for seed in range(count)]
+
+
+def test_windows_are_mostly_cut_around_a_polyp_and_often_through_it() -> None:
+    views = framed_views(replace(GEOMETRY, frame_chance=1, window_zoom=(2, 3)))
+
+    with_polyp = [(image, mask) for image, mask in views if mask.any()]
+    assert len(with_polyp) > 0.6 * len(views)
+    cut = 0
+    for image, mask in with_polyp:
+        assert image[mask > 0].min() > 0
+        rim = cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0
+        at_edge = np.zeros_like(rim)
+        at_edge[[0, -1]] = at_edge[:, [0, -1]] = True
+        cut += bool((rim & ((image == 0).all(axis=2) | at_edge)).any())
+    assert 0.2 < cut / len(with_polyp) < 0.9
+
+
+def test_windows_lie_in_dark_frames_of_several_widths_or_fill_the_picture() -> None:
+    views = framed_views(replace(GEOMETRY, frame_chance=1, rotation_deg=0))
+
+    widths = np.array([(image > 0).any(axis=(0, 2)).mean() for image, _ in views])
+    assert widths.min() < 0.65
+    assert (widths == 1).any()
+
+
+def test_windows_smaller_than_the_source_do_not_look_beyond_it() -> None:
+    augmentation = replace(GEOMETRY, frame_chance=1, rotation_deg=0, window_zoom=(1.5, 2))
+
+    for image, _ in framed_views(augmentation):
+        # A view is convex: whatever is dark between two places of a row would be a hole.
+        for row in (image > 0).all(axis=2):
+            lit = np.flatnonzero(row)
+            assert len(lit) == 0 or len(lit) >= lit[-1] - lit[0]

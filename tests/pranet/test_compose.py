@@ -169,7 +169,8 @@ def test_largest_crop_is_the_largest_and_dark_ones_do_not_count() -> None:
     crop = largest_crop_beside(image, mask)
 
     assert crop is not None
-    assert crop.shape == (120, 160 - 30 - 25 - round(0.03 * 160), 3)
+    left, polyp_px = 160 - 30 - 25, 51
+    assert crop.shape == (120, left - round(0.03 * 160 + 0.15 * polyp_px), 3)
     assert dark.mean() < DARK_LEVEL
     assert largest_crop_beside(dark, mask) is None
 

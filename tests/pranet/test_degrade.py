@@ -129,7 +129,10 @@ def test_text_covers_little_and_lies_at_one_side(seed: int) -> None:
 
 
 def test_view_is_one_filled_shape_with_dark_corners_of_several_kinds() -> None:
-    shapes = [degrade.view_shape(96, np.random.default_rng(seed)) for seed in range(40)]
+    shapes = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        shapes.append(degrade.view_shape(degrade.view_box(96, rng), 96, rng))
 
     for view in shapes:
         assert view.shape == (96, 96)
@@ -140,3 +143,15 @@ def test_view_is_one_filled_shape_with_dark_corners_of_several_kinds() -> None:
     fills = [view.mean() / (view.any(axis=0).mean() * view.any(axis=1).mean()) for view in shapes]
     assert min(fills) < 0.9
     assert max(fills) == pytest.approx(1)
+
+
+def test_view_in_a_frame_is_as_high_as_the_frame_but_narrower() -> None:
+    rng = np.random.default_rng(1)
+    boxes = np.array([degrade.frame_box(96, rng) for _ in range(100)])
+
+    left, top, right, bottom = boxes.T
+    assert (boxes >= 0).all()
+    assert (boxes <= 96).all()
+    assert (bottom - top > 0.85 * 96).all()
+    assert (right - left).min() < 0.6 * 96
+    assert np.unique(np.rint(left)).size > 20
