@@ -194,7 +194,8 @@ def _turn(tilt_deg: float, rng: Generator) -> NDArray[np.float64]:
     """A mirror or none, a free quarter turn, and a tilt."""
     angle = rng.integers(4) * np.pi / 2 + np.deg2rad(tilt_deg)
     cos, sin = np.cos(angle), np.sin(angle)
-    return np.array([[cos, -sin], [sin, cos]]) @ np.diag((rng.choice((-1.0, 1.0)), 1.0))
+    mirror = np.diag((rng.choice((-1.0, 1.0)), 1.0))
+    return np.asarray(np.array([[cos, -sin], [sin, cos]]) @ mirror)
 
 
 def _affine(

@@ -11,6 +11,14 @@ class SourceError(StreamError):
     """A source cannot be opened or holds no picture."""
 
 
+class SourceLostError(SourceError):
+    """A live source has gone, perhaps for a while."""
+
+
+class SourceEndedError(SourceError):
+    """A live source has come to its end; nothing more will come."""
+
+
 class EngineError(StreamError):
     """An engine is not available here or failed."""
 

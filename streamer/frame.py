@@ -38,7 +38,8 @@ class Frame:
         index: count of frames since the source was opened, from 0.
         pts: presentation time in units of `time_base`, from the source.
         time_base: seconds per unit of `pts`.
-        captured_ns: monotonic clock when the picture was decoded.
+        captured_ns: monotonic clock when the source handed it over, still coded.
+        decoded_ns: monotonic clock when the picture was decoded.
         color: how its YUV values are to be read.
     """
 
@@ -47,6 +48,7 @@ class Frame:
     pts: int
     time_base: Fraction
     captured_ns: int
+    decoded_ns: int
     color: ColorDescription
 
     @property

@@ -116,13 +116,15 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
     return Outline(lines, filled)
 
 
-def full_size_mask(segmentation: Segmentation, width_px: int, height_px: int) -> Mask:
+def full_size_mask(segmentation: Segmentation | None, width_px: int, height_px: int) -> Mask:
     """The mask (height_px, width_px) of 0 or 255 at the picture's size, 0 outside the view."""
+    mask = np.zeros((height_px, width_px), np.uint8)
+    if segmentation is None:
+        return mask
     view = segmentation.view
     scaled = cv2.resize(
         segmentation.probability, (view.width, view.height), interpolation=cv2.INTER_LINEAR
     )
-    mask = np.zeros((height_px, width_px), np.uint8)
     inside = (scaled >= segmentation.threshold).view(np.uint8) * np.uint8(255)
     mask[view.y : view.y + view.height, view.x : view.x + view.width] = inside
     return mask

@@ -245,7 +245,7 @@ class Pipeline:
             composed = Composed(frame, picture, segmentation, objects)
             for sink in self._sinks:
                 sink.write(composed)
-        self._times.add_since("total", frame.captured_ns)
+        self._times.add_since("total", frame.decoded_ns)
         self.result.frames_out += 1
         self.result.frames_with_objects += bool(objects)
 

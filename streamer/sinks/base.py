@@ -21,16 +21,20 @@ class Composed:
     """A finished frame.
 
     Attributes:
-        frame: as it came from the source; its picture may have been drawn upon.
+        frame: as it came from the source; in file mode its picture may have been drawn upon.
         picture: what is to be shown: the source's picture with the markers.
-        segmentation: what the network saw.
+        segmentation: what the network saw, moved along to this frame; None where no mask is valid.
         objects: its connected regions.
+        state: name of the state that the run is in, as on the badge.
+        mask_age_ms: from the frame that the network saw to this one; None without a mask.
     """
 
     frame: Frame
     picture: av.VideoFrame
-    segmentation: Segmentation
+    segmentation: Segmentation | None
     objects: list[DetectedObject]
+    state: str = "RUNNING"
+    mask_age_ms: float | None = 0.0
 
 
 class Sink(Protocol):

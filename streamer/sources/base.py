@@ -28,6 +28,7 @@ class SourceInfo:
         frames: expected count, if known.
         audio: stream whose packets are yielded, if any.
         pixel_aspect: width of a pixel by its height, if the source says so.
+        live: pictures come at their own pace and are lost if nobody takes them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class SourceInfo:
     frames: int | None
     audio: av.AudioStream | None
     pixel_aspect: Fraction | None = None
+    live: bool = False
 
 
 class Source(Protocol):
@@ -55,3 +57,38 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release it; may be called twice."""
+
+
+class LiveSource(Protocol):
+    """A source whose pictures come at their own pace; one thread reads it."""
+
+    info: SourceInfo
+    #: See `Source`.
+    damaged: int
+    converted: int
+
+    def read(self) -> Frame:
+        """Wait for the next picture. Those that nobody waits for are lost in the source.
+
+        Raises:
+            SourceLostError: it has gone: unplugged, cut off, or silent for too long.
+            SourceEndedError: it has come to its end.
+        """
+
+    def close(self) -> None:
+        """Release it, also while another thread waits in `read`; may be called twice."""
+
+
+class OpenLive(Protocol):
+    """Opens a live source, at first and after it was lost."""
+
+    def __call__(self, like: SourceInfo | None) -> LiveSource:
+        """Open it.
+
+        Args:
+            like: what is known of the source from before; its pictures are converted to that
+                size, pixel format and time base, so that what is being recorded goes on.
+
+        Raises:
+            SourceError: it is not there (yet), or is not the same device.
+        """

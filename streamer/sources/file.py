@@ -176,9 +176,11 @@ class FileSource:
             if isinstance(item, av.Packet):
                 yield item
                 continue
-            captured_ns = monotonic_ns()
+            now_ns = monotonic_ns()
             pts = times.take(item.pts, self._step, self._time_base)
-            yield Frame(self._conform(item), index, pts, self._time_base, captured_ns, self._color)
+            yield Frame(
+                self._conform(item), index, pts, self._time_base, now_ns, now_ns, self._color
+            )
             index += 1
 
     def _conform(self, picture: av.VideoFrame) -> av.VideoFrame:

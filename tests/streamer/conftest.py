@@ -125,7 +125,8 @@ def make_frame(make_picture: Callable[..., av.VideoFrame]) -> Callable[..., Fram
         picture: av.VideoFrame | None = None,
     ) -> Frame:
         picture = picture or make_picture(seed=index)
-        return Frame(picture, index, 40 * index if pts is None else pts, time_base, 0, LIMITED_601)
+        pts = 40 * index if pts is None else pts
+        return Frame(picture, index, pts, time_base, 0, 0, LIMITED_601)
 
     return make
 
