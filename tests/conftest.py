@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamer import cli
+from streamer.cli import file_mode, main
 from streamer.engine import EngineInfo
 
 #: No engine is ready and no file has grown by then: something hangs.
@@ -240,10 +240,10 @@ def command(
     def run(*arguments: str | Path, fake: bool = True) -> Outcome:
         with monkeypatch.context() as patch:
             if fake:
-                patch.setattr(cli, "load_segmenter", lambda *_, **__: segmenter)
+                patch.setattr(file_mode, "load_segmenter", lambda *_, **__: segmenter)
             patch.setattr(sys, "argv", ["pranet-stream", *map(str, arguments)])
             with pytest.raises(SystemExit) as caught:
-                cli.main()
+                main()
         code = caught.value.code
         assert code is None or isinstance(code, int)
         return Outcome(code or 0, capsys.readouterr().err.splitlines())
@@ -267,7 +267,7 @@ def refuse(command: Callable[..., Outcome]) -> Callable[..., str]:
 #: through before a test has looked at what it left.
 _SLOW_COMMAND = """
 import runpy, sys, time
-from streamer import cli
+from streamer.cli import file_mode, main
 
 def load_segmenter(*_, **__):
     time.sleep(loading_s)
@@ -275,8 +275,8 @@ def load_segmenter(*_, **__):
 
 RedSegmenter = runpy.run_path(sys.argv.pop(1))["RedSegmenter"]
 loading_s = float(sys.argv.pop(1))
-cli.load_segmenter = load_segmenter
-cli.main()
+file_mode.load_segmenter = load_segmenter
+main()
 """
 
 

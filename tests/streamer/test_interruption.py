@@ -14,7 +14,8 @@ import av
 import pytest
 
 from pranet import build_model, save_model
-from streamer import Pipeline, VideoSink, cli, open_source
+from streamer import Pipeline, VideoSink, open_source
+from streamer.cli import file_mode
 from streamer.errors import EngineError, OutputError
 from streamer.sinks import Composed
 
@@ -112,7 +113,7 @@ class TestSignal:
                 if composed.frame.index == 9:
                     signal.raise_signal(number)
 
-        monkeypatch.setattr(cli, "VideoSink", Signalling)
+        monkeypatch.setattr(file_mode, "VideoSink", Signalling)
 
         outcome = command(
             *("--source", film(tmp_path / "clip.mp4"), "--output", output, "--events", events)
@@ -299,7 +300,7 @@ class TestFailure:
             def close(self) -> None:
                 pass
 
-        monkeypatch.setattr(cli, "load_segmenter", lambda *_, **__: Failing())
+        monkeypatch.setattr(file_mode, "load_segmenter", lambda *_, **__: Failing())
         output, report = tmp_path / "out.mp4", tmp_path / "report.json"
 
         complaint = refuse(

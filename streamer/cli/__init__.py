@@ -1,0 +1,5 @@
+"""`pranet-stream`: a video in, polyp boundaries out."""
+
+from streamer.cli.command import main
+
+__all__ = ["main"]

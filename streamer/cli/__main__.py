@@ -1,0 +1,5 @@
+"""`python -m streamer.cli` is `pranet-stream`."""
+
+from streamer.cli.command import main
+
+main()

@@ -1,0 +1,52 @@
+"""What can be seen of a live run from outside while it goes on."""
+
+from dataclasses import dataclass, field
+
+from streamer.latency import Histogram
+from streamer.live.state import State, StateChange
+
+
+@dataclass(frozen=True)
+class LiveSnapshot:
+    """One look at a live run.
+
+    Attributes:
+        state: the state now.
+        changes: every state it went through, in order.
+        frames_in: pictures read from the source.
+        frames_out: pictures composited and handed on.
+        dropped: pictures that were read but not handed on, by cause; in = out + these.
+        ai_dropped: pictures that the network did not see, by cause (`newer`, `restarting`, …);
+            they were shown all the same.
+        sink_dropped: output → pictures that it was too slow for, or that came after it failed.
+        sink_errors: output → what ended it.
+        damaged, converted: see `Source`.
+        frames_with_objects: pictures on which something was outlined.
+        reconnects: times that a lost source came back.
+        engine_restarts: times that a failed or hung engine was replaced.
+        rate: pictures handed on per second, over the last seconds.
+        mask_age_ms: age of the newest mask, or None.
+        histograms: stage → durations. `video_delay` runs from captured to handed to the sinks,
+            `annotation_delay` from the capture of the frame that a mask belongs to until its
+            first showing, `mask_age` over all pictures with a mask.
+        wall_s, cpu_s: since the start.
+    """
+
+    state: State
+    changes: list[StateChange]
+    frames_in: int = 0
+    frames_out: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    ai_dropped: dict[str, int] = field(default_factory=dict)
+    sink_dropped: dict[str, int] = field(default_factory=dict)
+    sink_errors: dict[str, str] = field(default_factory=dict)
+    damaged: int = 0
+    converted: int = 0
+    frames_with_objects: int = 0
+    reconnects: int = 0
+    engine_restarts: int = 0
+    rate: float = 0.0
+    mask_age_ms: float | None = None
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
