@@ -45,6 +45,7 @@ class Augmentation:
         frame_chance: of a window of the picture, mostly with a part of a polyp in it, as the
             endoscope's view within a dark frame, or as the whole frame.
         window_zoom: factor range by which such a window is enlarged.
+        exchange_chance: of a picture taking on the colours of another one.
         paste_chance: of polyps of another picture being copied into one.
         removal_chance: of a picture with polyps giving one without (a crop, or inpainted).
 
@@ -71,6 +72,7 @@ class Augmentation:
     border_chance: float = 0.12
     frame_chance: float = 0.25
     window_zoom: tuple[float, float] = (1.0, 2.2)
+    exchange_chance: float = 0.3
     paste_chance: float = 0.1
     removal_chance: float = 0.06
 

@@ -74,6 +74,32 @@ def _softened(cover: Image, sigma_px: float) -> NDArray[np.float32]:
     return soft[..., None] / np.float32(255)
 
 
+def exchange_colours(image: Image, donor_image: Image, rng: Generator) -> Image:
+    """Give a picture the colours of another one: mean and spread of what is lit, in CIELAB.
+
+    So that a colour of mucosa, lamp or camera tells nothing of whether a polyp is there
+    (Wei et al., Shallow Attention Network for Polyp Segmentation, MICCAI 2021).
+
+    Args:
+        image, donor_image: RGB (H, W, 3); each of its own size.
+
+    Returns:
+        RGB of the first size, half to wholly changed; dark margins stay dark.
+    """
+    lab, donor_lab = (cv2.cvtColor(part, cv2.COLOR_RGB2LAB) for part in (image, donor_image))
+    lit, donor_lit = (lab[..., 0] > DARK_LEVEL), (donor_lab[..., 0] > DARK_LEVEL)
+    if not lit.any() or not donor_lit.any():
+        return image
+    values, donor_values = lab[lit].astype(np.float32), donor_lab[donor_lit].astype(np.float32)
+    spread = donor_values.std(axis=0) / np.maximum(values.std(axis=0), 1)
+    centre, donor_centre = values.mean(axis=0), donor_values.mean(axis=0)
+    changed = (lab - centre) * spread.clip(0.6, 1.6) + donor_centre
+    # In full from twice the level that counts as dark on, so that no seam shows.
+    share = (lab[..., :1].astype(np.float32) / (2 * DARK_LEVEL)).clip(0, 1) * rng.uniform(0.5, 1)
+    mixed = (lab + (changed - lab) * share).clip(0, 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(mixed, cv2.COLOR_LAB2RGB), np.uint8)
+
+
 def without_polyp(image: Image, mask: Image, rng: Generator) -> Image | None:
     """A polyp-free picture out of one with polyps: a crop beside them, else inpainted mucosa.
 

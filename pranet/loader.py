@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pranet.augment import Augmentation, Image
-from pranet.compose import paste_polyp, without_polyp
+from pranet.compose import exchange_colours, paste_polyp, without_polyp
 from pranet.data import Pair
 from pranet.distributed import ALONE, Group
 from pranet.labels import resample
@@ -73,6 +73,8 @@ class PairDataset(Dataset[tuple[Tensor, ...]]):
             bare = without_polyp(image, mask, rng)
             if bare is not None:
                 image, mask = bare, np.zeros(bare.shape[:2], np.uint8)
+        if rng.random() < self._augmentation.exchange_chance:
+            image = exchange_colours(image, self._items[rng.integers(len(self._items))][0], rng)
         if self._donors and rng.random() < self._augmentation.paste_chance:
             donor = self._items[self._donors[rng.integers(len(self._donors))]]
             image, mask = paste_polyp(image, mask, *donor, rng)

@@ -141,7 +141,9 @@ def test_plain_views_are_turned_or_mirrored_pictures_too() -> None:
 
 def test_chance_of_zero_does_nothing_and_of_one_always_something() -> None:
     image, mask = colour_coded(96, 96)
-    chances = set(CHANCES) - {"plain_chance", "paste_chance", "removal_chance"}
+    chances = set(CHANCES) - {
+        *("plain_chance", "exchange_chance", "paste_chance", "removal_chance")
+    }
     assert len(chances) == 8
 
     for name in chances:

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pranet.compose import DARK_LEVEL, largest_crop_beside, paste_polyp, without_polyp
+from pranet.compose import (
+    DARK_LEVEL,
+    exchange_colours,
+    largest_crop_beside,
+    paste_polyp,
+    without_polyp,
+)
 
 Image = NDArray[np.uint8]
 
@@ -195,3 +201,36 @@ def test_picture_that_is_nothing_but_polyp_has_no_version_without() -> None:
     image, mask = scene(radius_px=200)
 
     assert without_polyp(image, mask, np.random.default_rng(1)) is None
+
+
+def lit_and_dark(colour: tuple[int, int, int], seed: int) -> Image:
+    """Noise around a colour, with a dark margin at its left."""
+    rng = np.random.default_rng(seed)
+    image = np.clip(np.array(colour) + rng.normal(0, 12, (80, 100, 3)), 0, 255).astype(np.uint8)
+    image[:, :30] = 4
+    return image
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exchanged_colours_are_nearer_to_the_donors_and_margins_stay_dark(seed: int) -> None:
+    image, donor = lit_and_dark((200, 120, 60), 1), lit_and_dark((150, 60, 80), 2)
+
+    changed = exchange_colours(image, donor, np.random.default_rng(seed))
+
+    assert changed.shape == image.shape
+    before, after = (
+        np.abs(part[:, 30:].mean(axis=(0, 1)) - donor[:, 30:].mean(axis=(0, 1))).sum()
+        for part in (image, changed)
+    )
+    assert after < 0.55 * before
+    assert np.abs(changed[:, :30].astype(int) - image[:, :30]).max() <= 12
+
+
+def test_colours_of_the_same_picture_change_nothing_and_dark_ones_are_left_alone() -> None:
+    image = lit_and_dark((200, 120, 60), 1)
+    night = np.full_like(image, 3)
+    rng = np.random.default_rng(1)
+
+    assert np.abs(exchange_colours(image, image, rng).astype(int) - image).mean() < 2
+    assert np.array_equal(exchange_colours(image, night, rng), image)
+    assert np.array_equal(exchange_colours(night, image, rng), night)

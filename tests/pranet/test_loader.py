@@ -18,7 +18,7 @@ from pranet.losses import boundary_weight
 from pranet.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=4, sizes_px=((64,), (64, 96)), empty_share=0.25)
-PLAIN = Augmentation(plain_chance=1, paste_chance=0, removal_chance=0)
+PLAIN = Augmentation(plain_chance=1, exchange_chance=0, paste_chance=0, removal_chance=0)
 
 MakePairs = Callable[..., list[Pair]]
 
@@ -135,6 +135,23 @@ def test_polyps_are_removed_and_added_by_their_chances(
     assert not any(removing[0, index, 64][1].any() for index in range(4))
     assert any(pasting[epoch, 3, 64][1].any() for epoch in range(5))
     assert not any(neither[epoch, 3, 64][1].any() for epoch in range(5))
+
+
+def test_colours_are_exchanged_by_their_chance_and_masks_stay(
+    tmp_path: Path, make_pairs: MakePairs
+) -> None:
+    pairs = make_pairs(tmp_path / "data", 3)
+    for pair, gain in zip(pairs, (0.6, 0.8, 1.0), strict=True):
+        cv2.imwrite(str(pair.image), np.asarray(cv2.imread(str(pair.image)) * gain, np.uint8))
+    exchanging = PairDataset(pairs, augmentation=replace(PLAIN, exchange_chance=1), seed=4)
+    plain = PairDataset(pairs, augmentation=PLAIN, seed=4)
+
+    changed = sum(
+        not torch.equal(exchanging[epoch, 0, 64][0], plain[epoch, 0, 64][0]) for epoch in range(6)
+    )
+
+    assert changed >= 3
+    assert exchanging[0, 0, 64][1].sum() == plain[0, 0, 64][1].sum()
 
 
 def test_large_image_is_kept_in_memory_reduced_and_a_small_one_as_it_is(tmp_path: Path) -> None:
