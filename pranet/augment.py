@@ -27,7 +27,7 @@ _FRAMED_WINDOWS = 0.7
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges and chances of the random changes; the defaults are those of the bundled model.
+    """Ranges and chances of the random changes; the defaults trained the bundled model.
 
     Attributes:
         zoom: factor range of the picture's scale.
@@ -53,16 +53,16 @@ class Augmentation:
         DataError: a value of the wrong type or out of range, by name.
     """
 
-    zoom: tuple[float, float] = (0.75, 1.4)
-    aspect: float = 1.5
+    zoom: tuple[float, float] = (0.65, 1.5)
+    aspect: float = 1.6
     rotation_deg: float = 30.0
     shift: float = 0.12
-    colour_gain: float = 0.12
-    exposure: float = 0.3
-    contrast: float = 0.25
-    gamma: float = 0.3
-    saturation: float = 0.3
-    plain_chance: float = 0.25
+    colour_gain: float = 0.18
+    exposure: float = 0.4
+    contrast: float = 0.3
+    gamma: float = 0.4
+    saturation: float = 0.4
+    plain_chance: float = 0.1
     highlight_chance: float = 0.1
     blur_chance: float = 0.15
     comb_chance: float = 0.04
@@ -70,9 +70,9 @@ class Augmentation:
     text_chance: float = 0.08
     compression_chance: float = 0.15
     border_chance: float = 0.12
-    frame_chance: float = 0.25
+    frame_chance: float = 0.3
     window_zoom: tuple[float, float] = (1.0, 2.2)
-    exchange_chance: float = 0.3
+    exchange_chance: float = 0.4
     paste_chance: float = 0.1
     removal_chance: float = 0.06
 
