@@ -48,6 +48,7 @@ class Augmentation:
         exchange_chance: of a picture taking on the colours of another one.
         paste_chance: of polyps of another picture being copied into one.
         removal_chance: of a picture with polyps giving one without (a crop, or inpainted).
+        instrument_chance: of a made-up instrument being laid over a picture.
 
     Raises:
         DataError: a value of the wrong type or out of range, by name.
@@ -75,6 +76,7 @@ class Augmentation:
     exchange_chance: float = 0.4
     paste_chance: float = 0.1
     removal_chance: float = 0.06
+    instrument_chance: float = 0.12
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -13,6 +13,7 @@ from pranet.augment import Augmentation, Image
 from pranet.compose import exchange_colours, paste_polyp, without_polyp
 from pranet.data import Pair
 from pranet.distributed import ALONE, Group
+from pranet.instrument import lay_instrument
 from pranet.labels import resample
 from pranet.losses import boundary_weight
 from pranet.recipe import Recipe
@@ -78,6 +79,8 @@ class PairDataset(Dataset[tuple[Tensor, ...]]):
         if self._donors and rng.random() < self._augmentation.paste_chance:
             donor = self._items[self._donors[rng.integers(len(self._donors))]]
             image, mask = paste_polyp(image, mask, *donor, rng)
+        if rng.random() < self._augmentation.instrument_chance:
+            image, mask = lay_instrument(image, mask, rng)
         return image, mask
 
 

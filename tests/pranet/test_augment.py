@@ -142,7 +142,7 @@ def test_plain_views_are_turned_or_mirrored_pictures_too() -> None:
 def test_chance_of_zero_does_nothing_and_of_one_always_something() -> None:
     image, mask = colour_coded(96, 96)
     chances = set(CHANCES) - {
-        *("plain_chance", "exchange_chance", "paste_chance", "removal_chance")
+        *("plain_chance", "exchange_chance", "paste_chance", "removal_chance", "instrument_chance")
     }
     assert len(chances) == 8
 

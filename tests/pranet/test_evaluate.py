@@ -191,8 +191,8 @@ class TestScoresOfPairs:
             structure=False,
         )
 
-        # To the right of the polyp and a margin of three pixels lie 82 columns, the last 20 bright.
-        assert score.values["crop_false_area"] == pytest.approx(20 / 82)
+        # Right of the polyp and a margin of 15 % of the height lie 79 columns, the last 20 bright.
+        assert score.values["crop_false_area"] == pytest.approx(20 / 79)
         assert math.isnan(score.values["false_area"])
 
     def test_answer_that_is_no_number_is_refused(self) -> None:

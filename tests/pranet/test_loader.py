@@ -18,7 +18,9 @@ from pranet.losses import boundary_weight
 from pranet.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=4, sizes_px=((64,), (64, 96)), empty_share=0.25)
-PLAIN = Augmentation(plain_chance=1, exchange_chance=0, paste_chance=0, removal_chance=0)
+PLAIN = Augmentation(
+    plain_chance=1, exchange_chance=0, paste_chance=0, removal_chance=0, instrument_chance=0
+)
 
 MakePairs = Callable[..., list[Pair]]
 
@@ -135,6 +137,20 @@ def test_polyps_are_removed_and_added_by_their_chances(
     assert not any(removing[0, index, 64][1].any() for index in range(4))
     assert any(pasting[epoch, 3, 64][1].any() for epoch in range(5))
     assert not any(neither[epoch, 3, 64][1].any() for epoch in range(5))
+
+
+def test_instruments_are_laid_over_pictures_by_their_chance(
+    tmp_path: Path, make_pairs: MakePairs
+) -> None:
+    pairs = make_pairs(tmp_path / "data", 2)
+    laying = PairDataset(pairs, augmentation=replace(PLAIN, instrument_chance=1), seed=4)
+    plain = PairDataset(pairs, augmentation=PLAIN, seed=4)
+
+    for index in range(2):
+        shown, bare = laying[0, index, 64], plain[0, index, 64]
+        # Mirrored and turned differently, so only what is in them compares.
+        assert not torch.equal(*(part[0].flatten().sort().values for part in (shown, bare)))
+        assert shown[1].sum() <= bare[1].sum()
 
 
 def test_colours_are_exchanged_by_their_chance_and_masks_stay(
