@@ -76,7 +76,7 @@ class Augmentation:
     exchange_chance: float = 0.4
     paste_chance: float = 0.1
     removal_chance: float = 0.06
-    instrument_chance: float = 0.12
+    instrument_chance: float = 0.15
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
