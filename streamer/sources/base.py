@@ -67,8 +67,12 @@ class LiveSource(Protocol):
     damaged: int
     converted: int
 
+    @property
+    def missed(self) -> int:
+        """Pictures left out since nobody came for them in time, as far as the source can tell."""
+
     def read(self) -> Frame:
-        """Wait for the next picture. Those that nobody waits for are lost in the source.
+        """Wait for the next picture. Those that nobody comes for in time are left out.
 
         Raises:
             SourceLostError: it has gone: unplugged, cut off, or silent for too long.

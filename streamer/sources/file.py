@@ -10,14 +10,13 @@ from typing import Any, cast
 
 import av
 from av.stream import Disposition
-from av.video.reformatter import ColorRange
 
-from streamer.color import SWSCALE, describe
+from streamer.color import describe
 from streamer.cores import usable_cores
 from streamer.errors import SourceError
 from streamer.frame import AudioPacket, Frame
-from streamer.planes import DRAWABLE
 from streamer.sources.base import Item, SourceInfo
+from streamer.sources.conform import Conformer, drawable_format
 
 # Containers that hold video. Play lists and other formats that open further files or network
 # addresses are left out on purpose: a file is untrusted input.
@@ -81,12 +80,11 @@ class FileSource:
             # A damaged header; the pictures are there all the same.
             rate, self._time_base = DEFAULT_RATE, 1 / DEFAULT_RATE
         self._step = max(1, round(1 / (rate * self._time_base)))
-        pixel_format = self._first.format.name
         self.info = SourceInfo(
             name=name,
             width=self._first.width,
             height=self._first.height,
-            pixel_format=pixel_format if pixel_format in DRAWABLE else "yuv420p",
+            pixel_format=drawable_format(self._first.format.name),
             rate=rate,
             time_base=self._time_base,
             color=self._color,
@@ -94,6 +92,7 @@ class FileSource:
             audio=audio,
             pixel_aspect=self._video.sample_aspect_ratio,
         )
+        self._conformer = Conformer(self.info)
 
     def _find_video(self, name: str) -> av.VideoStream:
         streams = [
@@ -184,28 +183,10 @@ class FileSource:
             index += 1
 
     def _conform(self, picture: av.VideoFrame) -> av.VideoFrame:
-        info = self.info
-        same_size = (picture.width, picture.height) == (info.width, info.height)
-        if same_size and picture.format.name == info.pixel_format:
-            return picture
-        self.converted += 1
-        matrix = SWSCALE[self._color.matrix]
-        levels = ColorRange.JPEG if self._color.full_range else ColorRange.MPEG
-        try:
-            return picture.reformat(
-                info.width,
-                info.height,
-                info.pixel_format,
-                src_colorspace=matrix,
-                dst_colorspace=matrix,
-                src_color_range=ColorRange.JPEG if picture.format.is_rgb else levels,
-                dst_color_range=levels,
-            )
-        except (av.FFmpegError, ValueError) as error:
-            raise SourceError(
-                f"{info.name}: pictures of format {picture.format.name} cannot be converted "
-                f"({_reason(error)})"
-            ) from error
+        aspect = self._video.codec_context.sample_aspect_ratio
+        conformed = self._conformer.conform(picture, self._color, aspect)
+        self.converted += conformed is not picture
+        return conformed
 
     def close(self) -> None:
         """Release the file; may be called twice."""

@@ -91,7 +91,7 @@ class TestChange:
     @pytest.mark.parametrize(
         ("container", "suffix", "change"),
         [
-            ("h264", ".h264", {"size": (128, 96)}),
+            ("h264", ".h264", {"size": (144, 96)}),
             ("mpegts", ".ts", {"size": (48, 32)}),
             ("h264", ".h264", {"pixel_format": "yuv422p"}),
             ("h264", ".h264", {"pixel_format": "yuv444p"}),
