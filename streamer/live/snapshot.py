@@ -16,11 +16,16 @@ class LiveSnapshot:
         frames_in: pictures read from the source.
         frames_out: pictures composited and handed on.
         dropped: pictures that were read but not handed on, by cause; in = out + these.
-        ai_dropped: pictures that the network did not see, by cause (`newer`, `restarting`, …);
-            they were shown all the same.
+        ai_dropped: pictures of which no mask came to be shown, by cause: a `newer` one was there,
+            `warming` or `restarting` engine, `flat` picture, `failed` engine, mask `unshown` since
+            it came too late, run `stopped`. They were shown all the same: out = masks_shown +
+            these.
+        masks_shown: masks that were shown at least once.
         sink_dropped: output → pictures that it was too slow for, or that came after it failed.
         sink_errors: output → what ended it.
         damaged, converted: see `Source`.
+        missed: pictures that the source left out before they were read, since nobody came for them
+            in time; they are not in `frames_in`.
         frames_with_objects: pictures on which something was outlined.
         reconnects: times that a lost source came back.
         engine_restarts: times that a failed or hung engine was replaced.
@@ -30,6 +35,10 @@ class LiveSnapshot:
             `annotation_delay` from the capture of the frame that a mask belongs to until its
             first showing, `mask_age` over all pictures with a mask.
         wall_s, cpu_s: since the start.
+        reason: why it is in this state, as far as is known by now.
+        per_minute: one entry for each minute, the last one of a run being shorter: `until_s` since
+            the start, `frames` handed on, medians `video_delay_ms` and `annotation_delay_ms` where
+            there were any, `rss_mib` at its end.
     """
 
     state: State
@@ -42,6 +51,8 @@ class LiveSnapshot:
     sink_errors: dict[str, str] = field(default_factory=dict)
     damaged: int = 0
     converted: int = 0
+    missed: int = 0
+    masks_shown: int = 0
     frames_with_objects: int = 0
     reconnects: int = 0
     engine_restarts: int = 0
@@ -50,3 +61,5 @@ class LiveSnapshot:
     histograms: dict[str, Histogram] = field(default_factory=dict)
     wall_s: float = 0.0
     cpu_s: float = 0.0
+    reason: str = ""
+    per_minute: list[dict[str, float]] = field(default_factory=list)

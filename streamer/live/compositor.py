@@ -1,0 +1,142 @@
+"""One picture of a live run and the newest mask: whether it fits, and how it is drawn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+import numpy as np
+
+from streamer.frame import Frame, Segmentation, View
+from streamer.live.signal import Look, Luma, SignalWatch, sample_luma
+from streamer.live.state import State
+from streamer.objects import find_objects
+from streamer.overlay import Overlay
+from streamer.planes import blank_like, planes
+from streamer.sinks.base import Composed
+
+#: A picture's view as a small luma image.
+SmallLuma = Callable[[av.VideoFrame, View], Luma]
+#: A mask moved from the picture with the first luma image to that with the second; None where the
+#: two do not show the same scene.
+Move = Callable[[Segmentation, Luma, Luma], Segmentation | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture that was looked at.
+
+    Attributes:
+        frame: as the source gave it; nobody draws on its picture.
+        session: number of times that the source had been lost before.
+        luma: small image of the view, to move masks by.
+        look: what it looks like.
+        taken_ns: when it was taken up.
+    """
+
+    frame: Frame
+    session: int
+    luma: Luma
+    look: Look
+    taken_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """What the network saw, and in which picture.
+
+    Attributes:
+        number: masks before this one in the run.
+        segmentation: what it saw.
+        seen: the picture.
+    """
+
+    number: int
+    segmentation: Segmentation
+    seen: Seen
+
+    @property
+    def captured_ns(self) -> int:
+        """When the source handed over its picture."""
+        return self.seen.frame.captured_ns
+
+
+def copy_picture(picture: av.VideoFrame) -> av.VideoFrame:
+    """The same samples, time and colour tags in memory of its own."""
+    copied = blank_like(picture, picture.width, picture.height)
+    for plane, target in zip(planes(picture), planes(copied), strict=True):
+        np.copyto(target.pixels, plane.pixels)
+    return copied
+
+
+class Compositor:
+    """Puts masks on pictures. One thread owns it.
+
+    Args:
+        view: the analysed part of the picture.
+        max_age_ns: no mask is put on a picture that was captured so much later than its own.
+        always_copy: never hand on the source's picture itself as the one to show. Sinks in several
+            threads each set fields of the picture that they encode.
+    """
+
+    def __init__(
+        self,
+        overlay: Overlay,
+        *,
+        view: View,
+        max_age_ns: int,
+        small_luma: SmallLuma,
+        move: Move,
+        badge: bool,
+        always_copy: bool,
+    ) -> None:
+        self._overlay = overlay
+        self._view = view
+        self._max_age_ns = max_age_ns
+        self._small_luma = small_luma
+        self._move = move
+        self._badge = badge
+        self._always_copy = always_copy
+        self._signal = SignalWatch()
+
+    def look(self, frame: Frame, session: int, now_ns: int) -> Seen:
+        """Look at the next picture."""
+        look = self._signal.look(sample_luma(frame.picture))
+        luma = self._small_luma(frame.picture, self._view)
+        return Seen(frame, session, luma, look, now_ns)
+
+    def fit(self, mask: Mask | None, seen: Seen) -> Segmentation | None:
+        """The mask as it holds for a picture; None where it is too old or of another scene."""
+        if mask is None or seen.look.flat or mask.seen.session != seen.session:
+            return None
+        if not 0 <= seen.frame.captured_ns - mask.captured_ns <= self._max_age_ns:
+            return None
+        if not _shows_something(mask.segmentation):
+            return mask.segmentation
+        return self._move(mask.segmentation, mask.seen.luma, seen.luma)
+
+    def draw(
+        self, seen: Seen, mask: Mask | None, fitted: Segmentation | None, state: State, label: str
+    ) -> Composed:
+        """The finished picture; the source's own stays as it is.
+
+        Args:
+            mask, fitted: what was given to `fit` and what came of it.
+            label: what the badge says beside RUNNING.
+        """
+        frame = seen.frame
+        marked = fitted is not None and _shows_something(fitted)
+        picture = frame.picture
+        if marked or self._badge or self._always_copy:
+            picture = copy_picture(picture)
+        if marked or self._badge:
+            status = f"{state} | {label}" if state is State.RUNNING else str(state)
+            picture = self._overlay.draw(picture, fitted, status)
+        age_ms = None
+        if mask is not None and fitted is not None:
+            age_ms = (frame.captured_ns - mask.captured_ns) / 1e6
+        objects = find_objects(fitted) if fitted is not None and marked else []
+        return Composed(frame, picture, fitted, objects, str(state), age_ms)
+
+
+def _shows_something(segmentation: Segmentation) -> bool:
+    return bool(segmentation.probability.max() >= segmentation.threshold)

@@ -1,0 +1,99 @@
+"""The raw loop: each picture, with the newest valid mask, to all outputs, waiting for nobody."""
+
+from streamer.clock import Clock
+from streamer.live.compositor import Compositor, Mask, Seen
+from streamer.live.engine_host import EngineHost
+from streamer.live.grabber import Grabbed
+from streamer.live.newest import NewestQueue
+from streamer.live.outputs import Outputs
+from streamer.live.record import Record
+from streamer.live.supervisor import Supervisor
+from streamer.sinks.base import Composed
+
+
+class RawLoop:
+    """A thread runs `work`.
+
+    Args:
+        queue: where the pictures come from.
+        max_frames: pictures to hand on before it ends.
+    """
+
+    def __init__(
+        self,
+        queue: NewestQueue[Grabbed],
+        compositor: Compositor,
+        engine: EngineHost,
+        outputs: Outputs,
+        *,
+        record: Record,
+        supervisor: Supervisor,
+        clock: Clock,
+        max_frames: int | None,
+    ) -> None:
+        #: Whether `max_frames` pictures were handed on.
+        self.full = False
+        self._queue = queue
+        self._compositor = compositor
+        self._engine = engine
+        self._outputs = outputs
+        self._record = record
+        self._supervisor = supervisor
+        self._clock = clock
+        self._max_frames = max_frames
+        self._last_shown = -1
+
+    def work(self) -> None:
+        """Handle pictures until the queue is closed or enough were handed on."""
+        for grabbed in self._queue:
+            try:
+                count = self.handle(grabbed)
+            except BaseException:
+                self._record.drop("failed", 1 + len(self._queue.abort()))
+                raise
+            if count == self._max_frames:
+                self.full = True
+                self._record.drop("stopped", len(self._queue.abort()))
+
+    def handle(self, grabbed: Grabbed) -> int:
+        """Show one picture.
+
+        Returns:
+            Pictures handed on so far.
+        """
+        frame = grabbed.frame
+        taken_ns = self._clock.now_ns()
+        seen = self._compositor.look(frame, grabbed.session, taken_ns)
+        looked_ns = self._clock.now_ns()
+        self._record.add("queue", taken_ns - frame.decoded_ns)
+        self._record.add("look", looked_ns - taken_ns)
+        mask = self._engine.newest
+        composed = self._compose(seen, mask)
+        self._outputs.offer(composed)
+        now_ns = self._clock.now_ns()
+        # Only now: the network takes every core that it can have.
+        if seen.look.flat:
+            self._record.ai_drop("flat")
+        else:
+            self._engine.offer(seen)
+        if mask is not None and composed.segmentation is not None:
+            self._record.add("mask_age", frame.captured_ns - mask.captured_ns)
+            if mask.number > self._last_shown:
+                self._last_shown = mask.number
+                self._record.mask_shown(now_ns - mask.captured_ns)
+        return self._record.hand_on(now_ns, frame.captured_ns, objects=bool(composed.objects))
+
+    def _compose(self, seen: Seen, mask: Mask | None) -> Composed:
+        begun_ns = self._clock.now_ns()
+        fitted = self._compositor.fit(mask, seen)
+        fitted_ns = self._clock.now_ns()
+        state = self._supervisor.picture(
+            fitted_ns, mask=fitted is not None, flat=seen.look.flat, repeated=seen.look.repeated
+        )
+        info = self._engine.info
+        label = f"{info.backend} {info.precision}" if info is not None else ""
+        composed = self._compositor.draw(seen, mask, fitted, state, label)
+        if fitted is not None:
+            self._record.add("move", fitted_ns - begun_ns)
+        self._record.add("draw", self._clock.now_ns() - fitted_ns)
+        return composed
