@@ -1,16 +1,27 @@
 """Where pictures and findings go."""
 
 from streamer.sinks.base import Composed, Sink
-from streamer.sinks.events import EventSink
+from streamer.sinks.events import EventSink, WallTime
 from streamer.sinks.masks import MaskFolderSink, MaskVideoSink, open_mask_sink
+from streamer.sinks.preview import PreviewSink
+from streamer.sinks.raw import RawSink
+from streamer.sinks.rotation import RotatingSink
+from streamer.sinks.snapshot import SnapshotSink
 from streamer.sinks.video import VideoSink
+from streamer.sinks.window import WindowSink
 
 __all__ = [
     "Composed",
     "EventSink",
     "MaskFolderSink",
     "MaskVideoSink",
+    "PreviewSink",
+    "RawSink",
+    "RotatingSink",
     "Sink",
+    "SnapshotSink",
     "VideoSink",
+    "WallTime",
+    "WindowSink",
     "open_mask_sink",
 ]
