@@ -1,7 +1,7 @@
 """Latency as a distribution: a histogram of constant memory, read as percentiles."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic_ns
 
@@ -38,6 +38,32 @@ class Histogram:
                 middle_ms: float = LOWEST_MS * GROWTH ** (bucket + 0.5)
                 return min(middle_ms, self.max_ms)
         return 0.0
+
+    @property
+    def sum_ms(self) -> float:
+        """The sum of all durations in ms, to 1 %."""
+        total = 0.0
+        for bucket, count in enumerate(self._counts):
+            if count:
+                total += count * LOWEST_MS * GROWTH ** (bucket + 0.5)
+        return total
+
+    def cumulative(self, edges_ms: Sequence[float]) -> list[int]:
+        """How many durations are at or below each edge, to 1 %, and how many there are at all.
+
+        The counts agree with each other also while another thread goes on counting.
+
+        Args:
+            edges_ms: rising.
+        """
+        counts = self._counts.copy()
+        found, seen, begin = [], 0, 0
+        for edge_ms in edges_ms:
+            end = max(begin, round(math.log(max(edge_ms, LOWEST_MS) / LOWEST_MS, GROWTH)))
+            seen += sum(counts[begin:end])
+            begin = min(end, _BUCKETS)
+            found.append(seen)
+        return [*found, seen + sum(counts[begin:])]
 
     def summary(self) -> dict[str, float]:
         """p50, p95, p99 and max in ms."""

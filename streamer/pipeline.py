@@ -20,9 +20,10 @@ from streamer.frame import AudioPacket, Frame, Segmentation, View
 from streamer.latency import StageTimes
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
-from streamer.planes import crop, whole_samples
+from streamer.planes import crop
 from streamer.sinks.base import Composed, Sink
 from streamer.sources.base import Item, Source
+from streamer.view import find_view
 
 #: Frames that wait between two stages: enough to ride over a key frame, small in memory.
 CHANNEL_CAPACITY = 4
@@ -89,6 +90,11 @@ class Pipeline:
         threshold: probability from which on a pixel counts as polyp, 0…1.
         view: the part of the picture to analyse, in px; None takes all of it. Odd edges move
             outwards where chroma samples span two px.
+        duration_s: ends the run before the first frame that is so much later than the first one.
+        max_frames: ends the run after so many frames.
+
+    Raises:
+        StreamError: the view does not lie inside the picture.
     """
 
     def __init__(
@@ -100,16 +106,17 @@ class Pipeline:
         style: Style | None = None,
         threshold: float = 0.5,
         view: View | None = None,
+        duration_s: float | None = None,
+        max_frames: int | None = None,
     ) -> None:
+        self._duration_s, self._max_frames = duration_s, max_frames
         self._source = source
         self._segmenter = segmenter
         self._sinks = sinks
         self._threshold = threshold
         info = source.info
-        whole = View(0, 0, info.width, info.height)
-        blank = av.VideoFrame(info.width, info.height, info.pixel_format)
-        self._view = whole_samples(view or whole, blank)
-        self._whole = self._view == whole
+        self._view = find_view(view, info)
+        self._whole = self._view == View(0, 0, info.width, info.height)
         self._overlay = Overlay(style or Style(), info.color)
         engine = segmenter.info
         self._status = f"RUNNING | {engine.backend} {engine.precision}"
@@ -188,15 +195,24 @@ class Pipeline:
 
     def _decode(self) -> None:
         items = iter(self._source)
+        start_s: float | None = None
         while True:
             start_ns = monotonic_ns()
             item = next(items, None)
             if item is None:
                 return
             if isinstance(item, Frame):
+                start_s = item.time_s if start_s is None else start_s
+                if self._is_over(item.time_s - start_s):
+                    return
                 self._times.add_since("decode", start_ns)
                 self.result.frames_in += 1
             self._decoded.put(item)
+
+    def _is_over(self, time_s: float) -> bool:
+        if self._max_frames is not None and self.result.frames_in >= self._max_frames:
+            return True
+        return self._duration_s is not None and time_s >= self._duration_s
 
     def _segment(self) -> None:
         reader = RgbReader()

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from streamer.engine.base import EngineInfo
+from streamer.live.snapshot import LiveSnapshot
 from streamer.pipeline import RunResult
 from streamer.sinks.base import prepare_path, reporting_errors
+from streamer.sinks.events import WallTime
 from streamer.sources.base import SourceInfo
 
 PACKAGES = ("pranet-stream", "av", "openvino", "torch", "timm", "opencv-python", "numpy")
@@ -31,15 +33,7 @@ def build(
 ) -> dict[str, Any]:
     """All that is known of one run, JSON types only; every duration carries its unit."""
     return {
-        "source": {
-            "name": source.name,
-            "width": source.width,
-            "height": source.height,
-            "pixel_format": source.pixel_format,
-            "rate": round(float(source.rate), 3),
-            "color": str(source.color),
-            "audio": source.audio.codec_context.name if source.audio else None,
-        },
+        "source": _source(source),
         "mode": "file",
         "frames": {
             "in": result.frames_in,
@@ -58,6 +52,74 @@ def build(
         "engine": asdict(engine),
         "outputs": outputs,
         "versions": versions(),
+    }
+
+
+def build_live(
+    source: SourceInfo,
+    engine: EngineInfo | None,
+    snapshot: LiveSnapshot,
+    wall: WallTime,
+    outputs: dict[str, str],
+) -> dict[str, Any]:
+    """The same of a live run, with the states that it went through.
+
+    Args:
+        engine: None if none was ever loaded.
+        wall: the run's wall time.
+    """
+    start_ns = snapshot.changes[0].at_ns
+    return {
+        "source": _source(source),
+        "mode": "live",
+        "started": wall.iso(start_ns),
+        "frames": {
+            "in": snapshot.frames_in,
+            "out": snapshot.frames_out,
+            "missed": snapshot.missed,
+            "damaged": snapshot.damaged,
+            "converted": snapshot.converted,
+            "with_objects": snapshot.frames_with_objects,
+            "dropped": snapshot.dropped,
+            "without_mask_of_their_own": snapshot.ai_dropped,
+            "masks_shown": snapshot.masks_shown,
+            "dropped_by_output": snapshot.sink_dropped,
+        },
+        "states": [
+            {
+                "state": str(change.state),
+                "at_s": round((change.at_ns - start_ns) / 1e9, 3),
+                "reason": change.reason,
+            }
+            for change in snapshot.changes
+        ],
+        "reconnects": snapshot.reconnects,
+        "engine_restarts": snapshot.engine_restarts,
+        "output_errors": snapshot.sink_errors,
+        "wall_s": round(snapshot.wall_s, 3),
+        "cpu_s": round(snapshot.cpu_s, 3),
+        "fps": round(snapshot.frames_out / snapshot.wall_s, 2) if snapshot.wall_s else 0.0,
+        "latency_ms": {
+            stage: histogram.summary()
+            for stage, histogram in snapshot.histograms.items()
+            if histogram.count
+        },
+        "per_minute": snapshot.per_minute,
+        "engine": None if engine is None else asdict(engine),
+        "outputs": outputs,
+        "versions": versions(),
+    }
+
+
+def _source(source: SourceInfo) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "width": source.width,
+        "height": source.height,
+        "pixel_format": source.pixel_format,
+        "rate": round(float(source.rate), 3),
+        "color": str(source.color),
+        "audio": source.audio.codec_context.name if source.audio else None,
     }
 
 

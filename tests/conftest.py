@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamer.cli import file_mode, main
+from streamer.cli import file_mode, live_mode, main
 from streamer.engine import EngineInfo
 
 #: No engine is ready and no file has grown by then: something hangs.
@@ -240,7 +240,8 @@ def command(
     def run(*arguments: str | Path, fake: bool = True) -> Outcome:
         with monkeypatch.context() as patch:
             if fake:
-                patch.setattr(file_mode, "load_segmenter", lambda *_, **__: segmenter)
+                for mode in (file_mode, live_mode):
+                    patch.setattr(mode, "load_segmenter", lambda *_, **__: segmenter)
             patch.setattr(sys, "argv", ["pranet-stream", *map(str, arguments)])
             with pytest.raises(SystemExit) as caught:
                 main()

@@ -1,23 +1,22 @@
 """File mode of the command: open everything, run, report."""
 
-import os
 from pathlib import Path
 
 from streamer import report as reports
 from streamer.cli.console import console, describe, progress, summarise
 from streamer.cli.options import Options
+from streamer.cli.outputs import check_outputs
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
 from streamer.errors import OutputError, StreamError
-from streamer.frame import View
-from streamer.overlay import Style, parse_color
 from streamer.pipeline import Pipeline, RunResult
+from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
-from streamer.sinks.base import file_identity
-from streamer.sources import Source, SourceInfo, open_source
+from streamer.sources import Source, open_source, resolve_source
+from streamer.view import find_view
 
 
-def run(options: Options) -> bool:
+def run(options: Options, source: str, settings: Settings) -> bool:
     """Run a finite source to its end.
 
     Returns:
@@ -26,15 +25,28 @@ def run(options: Options) -> bool:
     Raises:
         StreamError: what is wrong with the input, the engine or an output.
     """
+    if options.live_only:
+        told = ", ".join(options.live_only)
+        raise StreamError(f"{told}: needs live mode; --mode live plays a file at its own pace")
     outputs = options.outputs
-    _check_outputs(options.source, options.model, outputs)
-    style = Style(parse_color(options.line_color), options.line_width, options.fill, options.badge)
+    check_outputs(options, source, settings)
+    style = options.style
     opened = open_source(
-        options.source, color_matrix=options.color_matrix, full_range=options.full_range
+        source,
+        settings=settings,
+        color_matrix=options.color_matrix,
+        full_range=options.full_range,
+        interlaced=options.interlaced,
     )
     sinks: list[Sink] = []
     try:
-        part = _parse_view(options.view, opened.info) if options.view else None
+        if not outputs:
+            raise OutputError(
+                "nothing to write; name --output, --masks, --events or --report, or --mode live "
+                "to watch it"
+            )
+        asked = options.part or resolve_source(source, settings).settings.view
+        part = find_view(asked, opened.info)
         describe(opened.info)
         segmenter = load_segmenter(
             options.model,
@@ -60,7 +72,14 @@ def run(options: Options) -> bool:
             # A report that cannot be written must be known now, not after the work.
             reports.write(options.report, {})
         pipeline = Pipeline(
-            opened, segmenter, sinks, style=style, threshold=options.threshold, view=part
+            opened,
+            segmenter,
+            sinks,
+            style=style,
+            threshold=options.threshold,
+            view=part,
+            duration_s=options.duration,
+            max_frames=options.max_frames,
         )
         return _run(pipeline, opened, segmenter, outputs).interrupted
     finally:
@@ -91,32 +110,3 @@ def _run(
                 if result.error is None:
                     raise
     return result
-
-
-def _check_outputs(source: str, model: str, outputs: dict[str, Path]) -> None:
-    if not outputs:
-        raise OutputError("nothing to write; name --output, --masks, --events or --report")
-    taken = {
-        file_identity(Path(os.path.expanduser(source))): "the source",
-        file_identity(Path(os.path.expanduser(model))): "the checkpoint",
-    }
-    for name, path in outputs.items():
-        other = taken.setdefault(file_identity(path), f"--{name}")
-        if other != f"--{name}":
-            raise OutputError(f"--{name} {path} is also {other}; choose another file")
-
-
-def _parse_view(text: str, info: SourceInfo) -> View:
-    try:
-        view = View(*(int(part) for part in text.split(",")))
-    except (TypeError, ValueError):
-        raise StreamError(
-            f"--view {text}: four whole numbers X,Y,WIDTH,HEIGHT are needed"
-        ) from None
-    inside = view.x >= 0 and view.y >= 0 and view.width >= 16 and view.height >= 16
-    if not inside or view.x + view.width > info.width or view.y + view.height > info.height:
-        raise StreamError(
-            f"--view {text}: does not lie inside the picture of {info.width}x{info.height} px, "
-            "or is smaller than 16 px"
-        )
-    return view

@@ -47,8 +47,12 @@ def ending_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def stopping_on_signals(run: Stoppable) -> Iterator[None]:
-    """Let a signal end the run between two frames; a second one does not wait for that."""
+def stopping_on_signals(run: Stoppable) -> Iterator[Callable[[], bool]]:
+    """Let a signal end the run between two frames; a second one does not wait for that.
+
+    Yields:
+        Tells whether a signal came.
+    """
     asked = False
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -59,4 +63,4 @@ def stopping_on_signals(run: Stoppable) -> Iterator[None]:
         run.stop()
 
     with _handling_signals(stop):
-        yield
+        yield lambda: asked

@@ -109,6 +109,13 @@ class OpenVinoSegmenter:
         self._running = [None] * len(self._running)
 
 
+def describe_device() -> tuple[str, list[str]]:
+    """Name of the CPU and what OpenVINO can do on it, such as ``BF16``."""
+    core = ov.Core()
+    name = core.get_property(DEVICE, "FULL_DEVICE_NAME")
+    return str(name), list(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+
+
 def _choose_precision(core: ov.Core, precision: Precision) -> str:
     capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":

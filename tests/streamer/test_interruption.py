@@ -457,4 +457,4 @@ class TestOutput:
     ) -> None:
         complaint = refuse("--source", source, "--report", tmp_path / "r.json", f"--view={view}")
 
-        assert f"--view {view}" in complaint
+        assert f"view {view}" in complaint

@@ -53,6 +53,28 @@ def test_percentiles_rise_up_to_the_maximum(durations_ns: list[int]) -> None:
     assert found_ms[-1] <= histogram.max_ms == max(durations_ns) / 1e6
 
 
+@given(st.lists(DURATIONS_NS, max_size=100))
+def test_sum_to_one_percent(durations_ns: list[int]) -> None:
+    assert histogram_of(durations_ns).sum_ms == pytest.approx(sum(durations_ns) / 1e6, rel=0.01)
+
+
+@given(
+    st.lists(DURATIONS_NS, max_size=100),
+    st.lists(st.floats(LOWEST_MS / 2, 2 * HIGHEST_MS), max_size=20),
+)
+def test_counts_up_to_edges(durations_ns: list[int], edges_ms: list[float]) -> None:
+    edges_ms.sort()
+    *counts, total = histogram_of(durations_ns).cumulative(edges_ms)
+
+    assert total == len(durations_ns)
+    assert all(low <= high for low, high in pairwise([0, *counts, total]))
+    for edge_ms, count in zip(edges_ms, counts, strict=True):
+        # What is closer to the edge than 1 % may count or not.
+        surely = sum(duration_ns / 1e6 <= edge_ms / 1.011 for duration_ns in durations_ns)
+        perhaps = sum(duration_ns / 1e6 <= edge_ms * 1.011 for duration_ns in durations_ns)
+        assert surely <= count <= perhaps
+
+
 def test_memory_does_not_grow() -> None:
     histogram = histogram_of([1])
     before = sys.getsizeof(histogram._counts)
