@@ -52,7 +52,7 @@ def lay_instrument(image: Image, mask: Image, rng: Generator) -> tuple[Image, Im
     # One px of soft edge.
     cover = ((1 - np.abs(across)) * half_px + 0.5).clip(0, 1).astype(np.float32) * lit
     hidden = cover > 0.5
-    if np.count_nonzero(mask[hidden]) > _MOST_HIDDEN * max(1, np.count_nonzero(mask)):
+    if np.count_nonzero(mask[hidden]) > _MOST_HIDDEN * (np.count_nonzero(mask) or 1):
         return image, mask
     ground = image.astype(np.float32) * (1 - _shadow(cover, rng))[..., None]
     light = image[lit > 0].mean() / 128 if lit.any() else 1.0
@@ -111,7 +111,7 @@ def _painted(across: Plane, along: Plane, rng: Generator) -> NDArray[np.float32]
     if rng.random() < 0.5:
         # What comes out of the sheath: forceps, the knob of a snare.
         end = along > rng.uniform(0.75, 0.95)
-        colour = np.where(end[..., None], np.float32(_METAL), colour)
+        colour = np.where(end[..., None], np.array(_METAL, np.float32), colour)
     if rng.random() < 0.25:
         stripes = np.sin(along * rng.uniform(30, 90)) > 0.4
         colour = colour * np.where(stripes, rng.uniform(0.4, 0.8), 1)[..., None]

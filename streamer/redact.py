@@ -139,7 +139,7 @@ class _Stretch:
         solid = np.zeros_like(bright)
         cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)
         # Then letters that touch the view, and its outermost pixels, which may be half theirs.
-        solid = cv2.erode(_opened(solid, _THICK), np.ones((3, 3), np.uint8))
+        solid = np.asarray(cv2.erode(_opened(solid, _THICK), np.ones((3, 3), np.uint8)), np.uint8)
         contours, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         if not contours:
             return None

@@ -11,9 +11,10 @@ and the end of the run.
 """
 
 import logging
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 from streamer.clock import Clock, MonotonicClock
@@ -46,6 +47,10 @@ BY_USER = "stopped by the user"
 #: Pictures between the grabber and the raw loop: one is worked on while the next one comes.
 RAW_QUEUE = 2
 TICK_NS = 50_000_000
+#: How long a thread may keep Python to itself while another one wants it. A picture gets hold of it
+#: some ten times; with the 5 ms that Python allows by itself, one busy thread would cost each of
+#: them tens of ms.
+SWITCH_S = 0.001
 PROGRESS_NS = 500_000_000
 #: First wait before a lost source is opened again.
 FIRST_RETRY_S = 0.25
@@ -161,13 +166,14 @@ class LivePipeline:
         """
         run = self._run = self._prepare()
         reason = BY_USER
-        try:
-            run.start(self._spawn, self._over)
-            reason = self._watch(run, progress)
-        except Exception as error:
-            self._crashed(error)
-        finally:
-            self._shut_down(run, reason)
+        with _switching_fast():
+            try:
+                run.start(self._spawn, self._over)
+                reason = self._watch(run, progress)
+            except Exception as error:
+                self._crashed(error)
+            finally:
+                self._shut_down(run, reason)
         if self._failure is not None:
             raise self._failure
         return self.snapshot()
@@ -338,3 +344,14 @@ class LivePipeline:
             max_frames=self._max_frames,
         )
         return Parts(now_ns, grabber, raw, engine, outputs, record)
+
+
+@contextmanager
+def _switching_fast() -> Iterator[None]:
+    """Have the threads of this process take turns quickly."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(min(before_s, SWITCH_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
