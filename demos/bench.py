@@ -6,6 +6,7 @@ turns on the same frames, `--repeats` times. CPU time is that of the whole proce
 
 import gc
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -17,10 +18,10 @@ from pathlib import Path
 from time import monotonic, process_time
 from typing import Annotated, Any
 
+import av
 import cv2
 import psutil
 import typer
-from av.video.frame import PictureType
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,7 @@ from pranet.errors import PranetError
 from streamer import report as reports
 from streamer.color import RgbReader
 from streamer.engine import Backend, Precision, Segmenter, load_segmenter
+from streamer.engine.base import EngineInfo
 from streamer.errors import StreamError
 from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.objects import find_objects
@@ -177,7 +179,7 @@ def resized_clip(name: str, width: int, height: int, output: Path, *, frames: in
         if isinstance(frame, Frame):
             picture = frame.picture.reformat(width, height, interpolation="BICUBIC")
             picture.pts, picture.time_base = frame.pts, frame.time_base
-            picture.pict_type = PictureType.NONE
+            picture.pict_type = av.video.frame.PictureType.NONE
             writer.encode(picture)
     writer.close()
     source.close()
@@ -244,7 +246,11 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def bench(
-    file: Annotated[Path, typer.Option(help="Clip to run file mode on.")],
+    file: Annotated[Path | None, typer.Option(help="Clip to run file mode on.")] = None,
+    glass: Annotated[
+        bool, typer.Option(help="From screen to screen through live mode; needs Xvfb.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(help="Of each part of --glass.", min=1)] = 20,
     size: Annotated[
         str | None, typer.Option(help="Bring the clip to this size first.", metavar="WIDTHxHEIGHT")
     ] = None,
@@ -258,7 +264,12 @@ def bench(
     precision: Annotated[Precision, typer.Option(help="Of the engine.")] = "auto",
     report: Annotated[Path | None, typer.Option(help="Write all figures as JSON.")] = None,
 ) -> None:
-    """Measure file mode against the sum of its bare stages."""
+    """Measure file mode against the sum of its bare stages, or live mode from glass to glass."""
+    if glass:
+        _bench_glass(seconds, repeats, model, backend, precision, report)
+        return
+    if file is None:
+        raise StreamError("name a clip with --file, or --glass")
     segmenter = load_segmenter(model, backend=backend, precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         clip = str(file)
@@ -286,6 +297,61 @@ def bench(
             "versions": reports.versions(),
         }
         reports.write(report, content)
+
+
+def _bench_glass(
+    seconds: float,
+    rounds: int,
+    model: str,
+    backend: Backend,
+    precision: Precision,
+    report: Path | None,
+) -> None:
+    from demos.glass import HEIGHT_PX, RATE, WIDTH_PX, measure
+
+    engines: list[EngineInfo] = []
+
+    def load() -> Segmenter:
+        segmenter = load_segmenter(model, backend=backend, precision=precision, streams=1)
+        engines.append(segmenter.info)
+        return segmenter
+
+    console.print(f"glass   {WIDTH_PX}x{HEIGHT_PX}, {RATE} pictures a second, {rounds} rounds")
+    with _ending_on_sigterm():
+        results = measure(load, seconds=seconds, rounds=rounds, tell=console.print)
+    table = Table("ms from glass to glass", "p50", "p95", "p99", "max", "read")
+    for name in ("floor", "pipeline"):
+        figures = results[name]
+        delays = (f"{figures[key]:.1f}" for key in ("p50", "p95", "p99", "max"))
+        table.add_row(name, *delays, str(figures["read"]))
+    console.print(table)
+    by_round = results["added_by_round_ms"]
+    console.print(
+        f"the pipeline adds {results['added_p50_ms']:.1f} ms (median; by round "
+        f"{min(by_round):.1f} to {max(by_round):.1f})"
+    )
+    if report is not None:
+        content = {
+            "command": f"pranet-bench --glass --repeats {rounds} --seconds {seconds:g}",
+            "glass": results,
+            "picture": {"width": WIDTH_PX, "height": HEIGHT_PX, "rate": RATE},
+            "seconds": seconds,
+            "rounds": rounds,
+            "engine": asdict(engines[-1]),
+            "cores": psutil.cpu_count(),
+            "versions": reports.versions(),
+        }
+        reports.write(report, content)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that all that was started is ended."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parse_size(text: str) -> tuple[int, int]:
@@ -323,6 +389,9 @@ def main() -> None:
     except PranetError as error:
         console.print(f"pranet-bench: {error}", markup=False)
         sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("pranet-bench: stopped")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

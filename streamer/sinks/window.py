@@ -19,7 +19,7 @@ from streamer.errors import OutputError
 from streamer.frame import AudioPacket
 from streamer.sinks.base import Composed
 from streamer.sinks.snapshot import BgrReader
-from streamer.sinks.window_child import HEADER, MARK
+from streamer.sinks.window_child import EXPOSED, HEADER, MARK, QT
 
 TITLE = "pranet-stream (research use only, not a medical device)"
 #: A window that is not there by then will not come; a busy machine takes long to load OpenCV.
@@ -28,6 +28,11 @@ START_S = 60.0
 STALL_S = 5.0
 _GONE = "window: it has gone; is the screen still there?"
 _CHILD = Path(__file__).with_name("window_child.py")
+
+
+#: Messages that Qt is to give: about the screen, which always come, and what the X server says.
+_QT_RULES = "qt.qpa.screen=true;qt.qpa.events=true"
+_QT_MESSAGES = ("qt.qpa.screen:", "qt.qpa.events:")
 
 
 class Screen(Protocol):
@@ -133,6 +138,7 @@ class ChildScreen:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
+            env=os.environ | {"QT_LOGGING_RULES": _qt_rules()},
             pass_fds=(self._memory,),
         )
         self._listener = threading.Thread(target=self._listen, name="window", daemon=True)
@@ -143,11 +149,14 @@ class ChildScreen:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
+        events = QtEvents(self._tell_child)
         with self._process.stdout as lines:
             for line in lines:
                 text = line.decode(errors="replace").strip()
                 word = text.removeprefix(MARK)
-                if word == text:
+                if text.startswith(_QT_MESSAGES):
+                    events.take(text)
+                elif word == text:
                     self._said.append(text)
                 elif word == "ready":
                     self._free.set()
@@ -159,6 +168,12 @@ class ChildScreen:
         self._gone = True
         self._free.set()
         self._ready.set()
+
+    def _tell_child(self, number: int) -> None:
+        assert self._process.stdin is not None
+        # It may have ended, or been told to.
+        with suppress(OSError, ValueError):
+            self._process.stdin.write(HEADER.pack(0, number))
 
     def _reason(self) -> str:
         said = " ".join(self._said)
@@ -202,6 +217,35 @@ class ChildScreen:
         if self._memory >= 0:
             os.close(self._memory)
             self._memory = -1
+
+
+class QtEvents:
+    """Finds out from Qt's messages whether its window is on the screen; `News` says why.
+
+    Args:
+        tell: given `QT` at the first message, and `EXPOSED` when the window is to be drawn.
+    """
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
+        self._any = self._mapped = False
+
+    def take(self, message: str) -> None:
+        """One line that Qt has written."""
+        if not self._any:
+            self._any = True
+            self._tell(QT)
+        if "XCB_MAP_NOTIFY" in message:
+            self._mapped = True
+        elif "XCB_UNMAP_NOTIFY" in message:
+            self._mapped = False
+        elif "XCB_EXPOSE" in message and self._mapped:
+            self._tell(EXPOSED)
+
+
+def _qt_rules() -> str:
+    """What Qt is to write about, after what the user has asked for."""
+    return ";".join(filter(None, (os.environ.get("QT_LOGGING_RULES"), _QT_RULES)))
 
 
 def _anonymous_file() -> int:

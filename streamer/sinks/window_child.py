@@ -6,7 +6,6 @@ keeps the rest alive if the screen goes away, which for Qt is a reason to abort.
 """
 
 import mmap
-import os
 import queue
 import signal
 import struct
@@ -27,8 +26,10 @@ _VISIBLE = cv2.WND_PROP_VISIBLE
 #: A window that is not on the screen by then will stay empty; so often another one is opened.
 MAP_S = 2.0
 OPENINGS = 5
-#: How Qt's messages about what it hears from the X server begin, and the one that is waited for.
-_EVENT, _MAPPED = b"qt.qpa.events:", b"XCB_MAP_NOTIFY"
+#: In the place of height and width, no height: these are windows of Qt's, and the window that was
+#: opened last is on the screen, has to be drawn, and Qt knows both.
+QT, EXPOSED = 1, 2
+
 #: How long keys may wait while no picture comes.
 IDLE_S = 0.02
 #: A first window is not larger than this.
@@ -60,55 +61,31 @@ class Gui(Protocol):
         """Whether the user has left the window open."""
 
 
-class XEvents:
-    """What Qt hears from the X server, by its own messages.
+class News:
+    """What Qt has heard from the X server, as the parent reads it from Qt's own messages.
 
     On a busy machine Qt now and then misses the first news of its window, and among them that the
     window is on the screen. It then never draws into it, and the window stays black for ever.
     """
 
     def __init__(self) -> None:
-        #: Set as soon as anything was heard.
-        self.any = threading.Event()
-        #: Set as soon as a window is on the screen and Qt knows it.
-        self.mapped = threading.Event()
+        self.qt = threading.Event()
+        self.exposed = threading.Event()
 
-    def read(self, messages: BinaryIO, others: BinaryIO) -> None:
-        """Read messages to their end; those that are about something else are passed on."""
-        for line in messages:
-            if not line.startswith(_EVENT):
-                others.write(line)
-                others.flush()
-                continue
-            self.any.set()
-            if _MAPPED in line:
-                self.mapped.set()
-
-
-def listen_to_qt() -> XEvents:
-    """Have Qt tell what it hears; to be called before the first window."""
-    rules = os.environ.get("QT_LOGGING_RULES", "")
-    os.environ["QT_LOGGING_RULES"] = f"{rules};qt.qpa.events=true".lstrip(";")
-    events = XEvents()
-    # Qt writes to the descriptor and knows nothing of `sys.stderr`.
-    others = os.fdopen(os.dup(2), "wb")
-    reading, writing = os.pipe()
-    os.dup2(writing, 2)
-    os.close(writing)
-    messages = os.fdopen(reading, "rb")
-    threading.Thread(target=events.read, args=(messages, others), daemon=True).start()
-    return events
+    def take(self, number: int) -> None:
+        """One of `QT` and `EXPOSED` has come."""
+        (self.exposed if number == EXPOSED else self.qt).set()
 
 
 class CvGui:
     """OpenCV's.
 
     Args:
-        events: of Qt; None where windows come without it.
+        news: None where none can come.
     """
 
-    def __init__(self, events: XEvents | None = None) -> None:
-        self._events = events
+    def __init__(self, news: News | None = None) -> None:
+        self._news = news
 
     def open(self, title: str) -> None:
         self._title = title
@@ -121,21 +98,20 @@ class CvGui:
         flags = cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL
         cv2.namedWindow(title, flags)
         for _ in range(1, OPENINGS):
-            if self._is_on_screen():
+            if self._news is None or self._is_on_screen(self._news):
                 break
             cv2.destroyWindow(title)
+            self._news.exposed.clear()
             cv2.namedWindow(title, flags)
 
-    def _is_on_screen(self) -> bool:
+    def _is_on_screen(self, news: News) -> bool:
         """Whether pictures will be seen; true also where nothing is heard that would tell."""
-        if self._events is None:
-            return True
         given_up_s = monotonic() + MAP_S
         while monotonic() < given_up_s:
-            cv2.waitKey(1)
-            if self._events.mapped.is_set():
+            self.key()
+            if news.exposed.is_set():
                 return True
-        return not self._events.any.is_set()
+        return not news.qt.is_set()
 
     def show(self, picture: Any) -> None:
         if not self._sized and not self._full:
@@ -253,16 +229,21 @@ def with_margins(picture: Any, width: int, height: int) -> Any:
     )
 
 
-def read_pictures(stream: BinaryIO, shared: int, pictures: "queue.Queue[Any]") -> None:
+def read_pictures(stream: BinaryIO, shared: int, pictures: "queue.Queue[Any]", news: News) -> None:
     """Put pictures into a queue as they are announced, and None at the end of the stream.
 
     Args:
         stream: of headers.
         shared: descriptor of the shared memory: BGR, 8 bits each, row by row.
+        news: told of what comes between them.
     """
     mapped = None
     while len(header := stream.read(HEADER.size)) == HEADER.size:
-        shape = (*HEADER.unpack(header), 3)
+        height, width = HEADER.unpack(header)
+        if not height:
+            news.take(width)
+            continue
+        shape = (height, width, 3)
         if mapped is None or len(mapped) < np.prod(shape):
             mapped = mmap.mmap(shared, int(np.prod(shape)), access=mmap.ACCESS_READ)
         pictures.put(np.frombuffer(mapped, np.uint8, int(np.prod(shape))).reshape(shape))
@@ -275,10 +256,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     title, kind, shared = sys.argv[1:]
     pictures: queue.Queue[Any] = queue.Queue()
-    arguments = (sys.stdin.buffer, int(shared), pictures)
+    news = News()
+    arguments = (sys.stdin.buffer, int(shared), pictures, news)
     threading.Thread(target=read_pictures, args=arguments, daemon=True).start()
     run(
-        CvGui(listen_to_qt() if sys.platform.startswith("linux") else None),
+        CvGui(news if sys.platform.startswith("linux") else None),
         pictures,
         lambda word: print(MARK + word, flush=True),
         title=title,

@@ -22,12 +22,14 @@ from streamer.color import RgbReader
 from streamer.errors import OutputError
 from streamer.frame import AudioPacket, Frame
 from streamer.sinks import Composed, WindowSink, window, window_child
-from streamer.sinks.window import ChildScreen
+from streamer.sinks.window import ChildScreen, QtEvents
 from streamer.sinks.window_child import (
+    EXPOSED,
     HEADER,
     HELP,
+    QT,
     CvGui,
-    XEvents,
+    News,
     read_pictures,
     run,
     with_help,
@@ -292,12 +294,15 @@ class TestProcess:
         rng = np.random.default_rng(0)
         content = rng.integers(0, 256, 40 * 60 * 3, np.uint8)
         os.pwrite(shared, content.tobytes(), 0)
-        announced = b"".join(HEADER.pack(*size) for size in sizes)
+        announced = HEADER.pack(0, QT) + b"".join(HEADER.pack(*size) for size in sizes)
+        news = News()
         pictures: queue.Queue[Any] = queue.Queue()
-        read_pictures(BytesIO(announced + b"\x01"), shared, pictures)
+        read_pictures(BytesIO(announced + b"\x01"), shared, pictures, news)
         got = [pictures.get_nowait() for _ in range(len(sizes) + 1)]
         os.close(shared)
 
+        assert news.qt.is_set()
+        assert not news.exposed.is_set()
         assert got.pop() is None
         for picture, size in zip(got, sizes, strict=True):
             np.testing.assert_array_equal(
@@ -427,17 +432,17 @@ class TestCvGui:
         self, fake: FakeCv, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(window_child, "MAP_S", 0.01)
-        events = XEvents()
-        events.any.set()
+        news = News()
+        news.qt.set()
 
         def on_open(count: int) -> None:
             if count == 3:
-                events.mapped.set()
+                news.exposed.set()
                 # Now it may take its time to look.
                 monkeypatch.setattr(window_child, "MAP_S", DEADLINE_S)
 
         fake.on_open = on_open
-        CvGui(events).open("title")
+        CvGui(news).open("title")
 
         assert [call for call in fake.calls if call != "key"] == [
             *("open", "destroy") * 2,
@@ -448,9 +453,9 @@ class TestCvGui:
         self, fake: FakeCv, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(window_child, "MAP_S", 0.01)
-        events = XEvents()
-        events.any.set()
-        CvGui(events).open("title")
+        news = News()
+        news.qt.set()
+        CvGui(news).open("title")
 
         assert fake.calls.count("open") == window_child.OPENINGS
         assert fake.calls.count("destroy") == window_child.OPENINGS - 1
@@ -459,20 +464,22 @@ class TestCvGui:
         self, fake: FakeCv, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(window_child, "MAP_S", 0.01)
-        CvGui(XEvents()).open("title")
+        CvGui(News()).open("title")
 
         assert fake.calls.count("open") == 1
 
-    def test_what_qt_says_is_taken_in_and_the_rest_is_passed_on(self) -> None:
-        events, others = XEvents(), BytesIO()
-        start = b"qt.qpa.events: Event | "
-        events.read(BytesIO(b"one\n" + start + b"XCB_UNMAP_NOTIFY(18)\ntwo\n"), others)
-        assert events.any.is_set()
-        assert not events.mapped.is_set()
+    def test_what_qt_says_tells_whether_the_window_is_on_the_screen(self) -> None:
+        told: list[int] = []
+        events = QtEvents(told.append)
 
-        events.read(BytesIO(start + b"XCB_MAP_NOTIFY(19) | sequence: 5\n"), others)
-        assert events.mapped.is_set()
-        assert others.getvalue() == b"one\ntwo\n"
+        events.take("qt.qpa.screen: adding")
+        assert told == [QT]
+        for name in ("UNMAP_NOTIFY(18)", "EXPOSE(12)", "MAP_NOTIFY(19)"):
+            events.take(f"qt.qpa.events: Event | XCB_{name} | sequence: 5")
+        assert told == [QT]
+
+        events.take("qt.qpa.events: Event | XCB_EXPOSE(12) | sequence: 5")
+        assert told == [QT, EXPOSED]
 
     def test_the_margins_are_ours(self, gui: CvGui, fake: FakeCv) -> None:
         gui.show(np.full((32, 32, 3), 9, np.uint8))

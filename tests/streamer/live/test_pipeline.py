@@ -6,6 +6,7 @@ source again. Threads are waited for by events and by what a snapshot says.
 
 import itertools
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from streamer.engine import EngineInfo, Segmenter
 from streamer.errors import EngineError, OutputError, SourceEndedError, SourceLostError, StreamError
 from streamer.frame import AudioPacket, Frame, Segmentation, View
 from streamer.live.engine_watch import MAX_LEFT, Phase
-from streamer.live.pipeline import RAW_QUEUE, LivePipeline
+from streamer.live.pipeline import RAW_QUEUE, SWITCH_S, LivePipeline
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import TRANSITIONS, State
 from streamer.overlay import Style
@@ -486,6 +487,29 @@ class TestThePicturePasses:
         gate.set()
         assert_conserved(rig.end())
         assert rig.now.engine_restarts == 2
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_threads_take_turns_quickly_as_long_as_it_runs(
+        self, make_rig: MakeRig, fails: bool
+    ) -> None:
+        before_s = sys.getswitchinterval()
+        seen_s: list[float] = []
+
+        def look(snapshot: LiveSnapshot) -> None:
+            seen_s.append(sys.getswitchinterval())
+            if fails:
+                raise KeyboardInterrupt
+
+        rig = make_rig(progress=look).start()
+        until(lambda: bool(seen_s))
+        if fails:
+            with pytest.raises(KeyboardInterrupt):
+                rig.join()
+        else:
+            rig.end()
+
+        assert seen_s[0] == pytest.approx(SWITCH_S)
+        assert sys.getswitchinterval() == before_s
 
     def test_while_it_is_warming(self, make_rig: MakeRig, gate: threading.Event) -> None:
         def load_slowly() -> Engine:
