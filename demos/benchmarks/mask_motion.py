@@ -1,6 +1,6 @@
 r"""What is gained by moving a mask along with the picture, and what it costs.
 
-    python -m demos.benchmarks.mask_motion > docs/benchmarks/mask_motion.md
+    python -m demos.benchmarks.mask_motion > mask_motion.md
 
 A true mask of a picture is taken for the network's, moved to a picture 1 to 4 frames later, and its
 boundary compared with that of the true mask there. Pictures are the bundled sample video and scenes

@@ -4,7 +4,7 @@ The network's answer is some pictures old when it comes. What moved meanwhile is
 optical flow (DIS) between small luma images of the picture that the mask belongs to and of the
 picture that is shown now; the probability map then follows that flow.
 
-Why DIS, with which settings and at which size, and what it gains: `docs/benchmarks/mask_motion.md`.
+What other methods and sizes gain and cost: `python -m demos.benchmarks.mask_motion`.
 """
 
 from dataclasses import replace
