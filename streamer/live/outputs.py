@@ -54,10 +54,9 @@ class Output:
         self._dropped += len(self._queue.abort()) + self._writing
 
     def work(self) -> None:
-        """Write what comes, then close the sink; its failure ends neither the run nor the others.
+        """Write what comes, then close the sink.
 
-        Raises:
-            Exception: anything but an `OutputError`.
+        Its failure, also one that nobody thought of, ends neither the run nor the others.
         """
         try:
             for composed in self._queue:
@@ -71,8 +70,8 @@ class Output:
                     self._writing = False
                 waited_ns = self._clock.now_ns() - composed.frame.captured_ns
                 self._record.add(f"sink:{self.name}", waited_ns)
-        except OutputError as error:
-            self._fail(str(error))
+        except Exception as error:
+            self._fail(_reason(error))
         finally:
             self.close()
 
@@ -80,13 +79,21 @@ class Output:
         """Close the sink; for its own thread, or where it has none."""
         try:
             self._sink.close()
-        except OutputError as error:
-            self._fail(str(error))
+        except Exception as error:
+            self._fail(_reason(error))
 
     def _fail(self, reason: str) -> None:
         if self.error is None:
             self.error = reason
             logger.error("output %s: %s", self.name, reason)
+
+
+def _reason(error: Exception) -> str:
+    """What to say of an error; where it came from goes to the log if that is detailed enough."""
+    if isinstance(error, OutputError):
+        return str(error)
+    logger.debug("an unexpected error", exc_info=error)
+    return f"{type(error).__name__}: {error}"
 
 
 class Outputs:

@@ -46,11 +46,22 @@ class StateChange:
     reason: str
 
 
+#: Changes that are kept: the first one, and the newest. A state that flaps for days must not fill
+#: the memory.
+MOST_CHANGES = 2000
+
+
 class StateMachine:
-    """Keeps the state and how it came about."""
+    """Keeps the state and how it came about.
+
+    Attributes:
+        changes: in order; of more than `MOST_CHANGES` those after the first are let go.
+        count: all changes so far.
+    """
 
     def __init__(self, now_ns: int) -> None:
         self.changes = [StateChange(State.WARMING, now_ns, "started")]
+        self.count = 1
 
     @property
     def state(self) -> State:
@@ -71,4 +82,7 @@ class StateMachine:
         if state not in TRANSITIONS[self.state]:
             raise ValueError(f"no way from {self.state} to {state}")
         self.changes.append(StateChange(state, now_ns, reason))
+        self.count += 1
+        if len(self.changes) > MOST_CHANGES:
+            del self.changes[1]
         return True

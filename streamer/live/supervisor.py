@@ -74,9 +74,15 @@ class Supervisor:
 
     @property
     def changes(self) -> list[StateChange]:
-        """Every state so far, in order."""
+        """The states so far, in order; see `StateMachine`."""
         with self._lock:
             return list(self._machine.changes)
+
+    @property
+    def change_count(self) -> int:
+        """How many states there were so far."""
+        with self._lock:
+            return self._machine.count
 
     def take_news(self) -> list[StateChange]:
         """What has changed since the last call: states, and new reasons of the same state."""

@@ -175,18 +175,18 @@ def test_a_sink_that_cannot_be_finished(make_frame: MakeFrame) -> None:
     assert rig.outputs.dropped == {"a": 0}
 
 
-def test_an_unexpected_error_is_not_kept_quiet_but_the_sink_is_closed(
-    make_frame: MakeFrame,
-) -> None:
-    sink = FakeSink(fail_at(0, RuntimeError("a mistake")))
-    rig = Rig(make_frame, a=sink)
+def test_an_unexpected_error_ends_its_own_output_only(make_frame: MakeFrame) -> None:
+    broken, whole = FakeSink(fail_at(0, RuntimeError("a mistake"))), FakeSink()
+    rig = Rig(make_frame, broken=broken, whole=whole)
     rig.offer(2)
     rig.start()
     rig.join()
 
-    assert [str(error) for error in rig.errors] == ["a mistake"]
-    assert sink.closed == 1
-    assert rig.outputs.dropped == {"a": 2}
+    assert rig.errors == []
+    assert rig.outputs.errors == {"broken": "RuntimeError: a mistake"}
+    assert broken.closed == 1
+    assert rig.outputs.dropped == {"broken": 2, "whole": 0}
+    assert whole.numbers == [0, 1]
 
 
 def test_a_sink_that_never_comes_back_is_given_up(make_frame: MakeFrame) -> None:

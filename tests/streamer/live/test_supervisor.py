@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.live.state import TRANSITIONS, State
+from streamer.live.state import MOST_CHANGES, TRANSITIONS, State, StateMachine
 from streamer.live.supervisor import GOOD_PICTURES, Limits, Supervisor
 
 MS = 10**6
@@ -381,3 +381,16 @@ def test_running_means_masks(pictures: list[tuple[bool, int]]) -> None:
             assert row >= GOOD_PICTURES
         if state is State.RUNNING:
             assert run.now_ms - row_ms <= 240 + 100
+
+
+def test_a_state_that_flaps_for_days_does_not_fill_the_memory() -> None:
+    machine = StateMachine(0)
+    for number in range(1, 3 * MOST_CHANGES):
+        machine.go(State.RUNNING if number % 2 else State.DEGRADED, number, str(number))
+
+    assert machine.count == 3 * MOST_CHANGES
+    assert len(machine.changes) == MOST_CHANGES
+    assert machine.changes[0].reason == "started"
+    assert [change.at_ns for change in machine.changes[1:]] == list(
+        range(2 * MOST_CHANGES + 1, 3 * MOST_CHANGES)
+    )
