@@ -17,18 +17,26 @@ TRUE_COLOUR = (60, 220, 60)
 FOUND_COLOUR = (255, 210, 0)
 
 
-def tile(image: Image, mask: Image, probability: NDArray[np.float32], title: str) -> Image:
-    """One picture of the sheet, (TILE_PX, TILE_PX, 3): truth in green, answer in yellow upon it.
+def tile(
+    image: Image,
+    mask: Image,
+    probability: NDArray[np.float32],
+    title: str,
+    *,
+    true_colour: tuple[int, int, int] = TRUE_COLOUR,
+) -> Image:
+    """One picture of the sheet, (TILE_PX, TILE_PX, 3): the truth, and the answer in yellow upon it.
 
     Args:
         image: RGB (H, W, 3).
-        mask: (H, W), zero is background.
-        probability: (H, W), 0…1; its boundary is drawn at 0.5.
+        mask: of the same view in any size, zero is background.
+        probability: likewise, 0…1; its boundary is drawn at 0.5.
+        true_colour: RGB of the true boundary; green if not given.
     """
     scale = TILE_PX / max(image.shape[:2])
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = np.array(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    for plane, colour in ((mask > 0, TRUE_COLOUR), (probability >= 0.5, FOUND_COLOUR)):
+    for plane, colour in ((mask > 0, true_colour), (probability >= 0.5, FOUND_COLOUR)):
         shrunk = cv2.resize(plane.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
         contours, _ = cv2.findContours(shrunk, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(small, contours, -1, colour, 1)
@@ -42,15 +50,18 @@ def tile(image: Image, mask: Image, probability: NDArray[np.float32], title: str
     return canvas
 
 
-def write_sheet(path: Path, tiles: list[Image]) -> None:
+def write_sheet(path: Path, tiles: list[Image], *, columns: int = COLUMNS) -> None:
     """Write the tiles row by row as one PNG.
+
+    Args:
+        columns: tiles in a row.
 
     Raises:
         OutputError: it cannot be written.
     """
-    missing = -len(tiles) % COLUMNS
+    missing = -len(tiles) % columns
     padded = [*tiles, *[np.zeros((TILE_PX, TILE_PX, 3), np.uint8)] * missing]
-    rows = [np.hstack(padded[start : start + COLUMNS]) for start in range(0, len(padded), COLUMNS)]
+    rows = [np.hstack(padded[start : start + columns]) for start in range(0, len(padded), columns)]
     prepare_path(path)
     with reporting_errors(path):
         _, packed = cv2.imencode(".png", np.ascontiguousarray(np.vstack(rows)[..., ::-1]))

@@ -1,10 +1,11 @@
-"""`pranet-eval`: score a checkpoint, on any engine, on folders of images and masks."""
+"""`pranet-eval`: score a checkpoint, on any engine, on images and masks, or on video over time."""
 
 import math
 import sys
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,9 @@ from rich.progress import track
 from rich.table import Column, Table
 
 from demos.contact_sheet import tile, write_sheet
+from demos.sequence_drawings import Drawings, figure_type
+from demos.sequence_scores import Load, score_folder
+from demos.sequence_table import as_markdown, as_table
 from pranet.checkpoint import DEFAULT_MODEL, CheckpointInfo, load_model, read_info
 from pranet.data import Pair, find_pairs
 from pranet.errors import DataError, PranetError
@@ -34,7 +38,8 @@ from pranet.metrics import structure
 from pranet.predict import at_full_size
 from streamer import report as reports
 from streamer.engine import Backend, Precision, Segmenter, load_segmenter
-from streamer.sinks.base import prepare_path, reporting_errors
+from streamer.sinks.base import make_folder, prepare_path, reporting_errors
+from streamer.temporal import DEFAULT_PRESET, PRESETS, Temporal, find_preset
 
 # Without markup: the name of a folder may hold brackets.
 console = Console(soft_wrap=True, markup=False)
@@ -59,6 +64,18 @@ COLUMNS = (
 
 Row = dict[str, Any]
 
+#: What is compared unless the user names something else.
+COMPARED = ("off", DEFAULT_PRESET)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command came to, in the three ways in which it is told."""
+
+    report: dict[str, Any]
+    table: Table
+    markdown: str
+
 
 def full_size_predictor(segmenter: Segmenter) -> Predictor:
     """What an engine says of a picture, at the picture's own size."""
@@ -73,14 +90,19 @@ def full_size_predictor(segmenter: Segmenter) -> Predictor:
 
 
 def run(
-    data: Annotated[list[Path], typer.Option(help="Folder with images/ and masks/; repeatable.")],
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Folder with images/ and masks/; repeatable.")
+    ] = None,
+    sequences: Annotated[
+        Path | None, typer.Option(help="Folder with clips NAME.mp4 and NAME_masks.mkv instead.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Bundled checkpoint or a path.")] = DEFAULT_MODEL,
     backend: Annotated[Backend, typer.Option(help="Engine.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Of the engine.")] = "auto",
     minmax: Annotated[
         bool, typer.Option(help="Stretch each map to 0…1 first, as the published tables do.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(help="JSON, keyed by folder name.")] = None,
+    report: Annotated[Path | None, typer.Option(help="All figures as JSON.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="The table as Markdown.")] = None,
     worst: Annotated[
         int, typer.Option(help="Make a sheet of the N worst images of each folder.", min=0)
@@ -88,33 +110,111 @@ def run(
     sheets: Annotated[
         Path, typer.Option(help="Folder for the sheets, worst_NAME.png each.")
     ] = Path(),
+    temporal: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"How much to steady the masks of --sequences: {', '.join(PRESETS)}. "
+            f"Repeatable; {' and '.join(COMPARED)} if not given."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes for --sequences.", min=1)] = 1,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Folder for a timeline of each of --sequences.")
+    ] = None,
+    strips: Annotated[
+        Path | None, typer.Option(help="Folder for the frames of each in which most flickers.")
+    ] = None,
 ) -> None:
-    """Score a network; each metric at the size of the mask file, probabilities as they are."""
+    """Score a network on images, or what is made of its answers over time on sequences.
+
+    Images: each metric at the size of the mask file, probabilities as they are.
+    """
+    _check_options(
+        {"--data": data, "--minmax": minmax, "--worst": worst},
+        {
+            "--sequences": sequences,
+            "--temporal": temporal,
+            "--jobs": jobs > 1,
+            "--timeline": timeline,
+            "--strips": strips,
+        },
+    )
     for path in (report, markdown):
         if path is not None:
             # Now and not after an hour of scoring.
             prepare_path(path)
-    folders = _by_name(data)
     checkpoint = read_info(model)
-    if checkpoint.config.get("num_classes", 1) != 1:
-        if backend == "openvino" or precision == "bf16" or minmax or worst:
+    load = partial(load_segmenter, model, backend=backend, precision=precision)
+    if sequences is not None:
+        if _several_classes(checkpoint):
+            raise DataError("sequences are scored with a network of one class only")
+        outcome = _score_sequences(
+            load,
+            sequences,
+            {name: find_preset(name) for name in temporal or COMPARED},
+            jobs=jobs,
+            drawings=_prepare_drawings(timeline, strips),
+        )
+    else:
+        folders = _by_name(data or [])
+        if not _several_classes(checkpoint):
+            results = _score(load, folders, minmax=minmax, worst=worst, sheets=sheets)
+        elif backend == "openvino" or precision == "bf16" or minmax or worst:
             raise DataError(
                 "several classes are scored by the eager backend in f32, "
                 "without --minmax and --worst"
             )
-        results = _score_classes(checkpoint, folders)
-    else:
-        with closing(
-            load_segmenter(model, backend=backend, precision=precision, streams=1)
-        ) as segmenter:
-            console.print(f"engine  {segmenter.info}, {segmenter.info.device}")
-            results = _score(segmenter, folders, minmax=minmax, worst=worst, sheets=sheets)
-    console.print(_table(results))
+        else:
+            results = _score_classes(checkpoint, folders)
+        outcome = Outcome(_json(results), _table(results), _markdown(results))
+    console.print(outcome.table)
     if report is not None:
-        reports.write(report, _json(results))
+        reports.write(report, outcome.report)
     if markdown is not None:
         with reporting_errors(markdown):
-            markdown.write_text(_markdown(results), encoding="utf-8")
+            markdown.write_text(outcome.markdown, encoding="utf-8")
+
+
+def _check_options(of_images: dict[str, object], of_sequences: dict[str, object]) -> None:
+    """Refuse what does not go together; the first option of each kind is the one that is needed."""
+    images, sequences = (
+        [name for name, value in options.items() if value] for options in (of_images, of_sequences)
+    )
+    if images and sequences:
+        raise DataError(f"{images[0]} and {sequences[0]} do not go together: images or sequences")
+    for given, needed in ((images, "--data"), (sequences, "--sequences")):
+        if given and needed not in given:
+            raise DataError(f"{given[0]} needs {needed}")
+    if not images and not sequences:
+        raise DataError("name a folder of images with --data, or of clips with --sequences")
+
+
+def _prepare_drawings(timeline: Path | None, strips: Path | None) -> Drawings | None:
+    """See to it, before anything is scored, that the pictures can be made."""
+    if timeline is not None:
+        figure_type()
+    for folder in (timeline, strips):
+        if folder is not None:
+            make_folder(folder)
+    return Drawings(timeline, strips) if timeline or strips else None
+
+
+def _several_classes(checkpoint: CheckpointInfo) -> bool:
+    return bool(checkpoint.config.get("num_classes", 1) != 1)
+
+
+def _score_sequences(
+    load: Load,
+    folder: Path,
+    settings: dict[str, Temporal],
+    *,
+    jobs: int,
+    drawings: Drawings | None,
+) -> Outcome:
+    results = score_folder(load, folder, settings, jobs=jobs, drawings=drawings)
+    engine = results.clips[0].engine
+    console.print(f"engine  {engine}, {engine.device}")
+    return Outcome(results.report(), as_table(results), as_markdown(results))
 
 
 def _by_name(data: Iterable[Path]) -> dict[str, list[Pair]]:
@@ -128,6 +228,19 @@ def _by_name(data: Iterable[Path]) -> dict[str, list[Pair]]:
 
 
 def _score(
+    load: Load,
+    folders: dict[str, list[Pair]],
+    *,
+    minmax: bool,
+    worst: int,
+    sheets: Path,
+) -> dict[str, Row]:
+    with closing(load(streams=1)) as segmenter:
+        console.print(f"engine  {segmenter.info}, {segmenter.info.device}")
+        return _score_images(segmenter, folders, minmax=minmax, worst=worst, sheets=sheets)
+
+
+def _score_images(
     segmenter: Segmenter,
     folders: dict[str, list[Pair]],
     *,
