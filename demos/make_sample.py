@@ -13,11 +13,10 @@ import argparse
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from demos.sequences.write import write_pair
 from streamer.sources.scene import Scene, Still
 
 SEED = 21
@@ -80,44 +79,6 @@ def read_still(data: Path, name: str, part_px: tuple[int, int, int, int]) -> Sti
     return Still(image.astype(np.uint8), mask.astype(np.uint8), name).crop(*part_px)
 
 
-def write_sample(scene: Scene, frames: int, video: Path, masks: Path) -> None:
-    """Write the first frames as H.264 (BT.709, limited range) and their masks as gray FFV1."""
-    tick = Fraction(1, RATE)
-    with (
-        av.open(str(video), "w", options={"movflags": "+faststart"}) as pictures_out,
-        # Else Matroska would write a random identifier.
-        av.open(str(masks), "w", options={"fflags": "+bitexact"}) as masks_out,
-    ):
-        pictures = pictures_out.add_stream("libx264", rate=RATE)
-        pictures.options = {"crf": "17", "preset": "slow", "threads": "2"}
-        pictures.pix_fmt = "yuv420p"
-        pictures.codec_context.colorspace = Colorspace.ITU709
-        pictures.codec_context.color_range = ColorRange.MPEG
-        pictures.codec_context.color_primaries = ColorPrimaries.BT709
-        pictures.codec_context.color_trc = ColorTrc.BT709
-        labels = masks_out.add_stream("ffv1", rate=RATE)
-        labels.pix_fmt = "gray"
-        for stream in (pictures, labels):
-            stream.width, stream.height = scene.width, scene.height
-            stream.codec_context.time_base = tick
-
-        for index in range(frames):
-            image, mask = scene.render(index)
-            picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(
-                format="yuv420p",
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-            )
-            label = av.VideoFrame.from_ndarray(mask, format="gray")
-            for frame in (picture, label):
-                frame.pts, frame.time_base = index, tick
-            pictures_out.mux(pictures.encode(picture))
-            masks_out.mux(labels.encode(label))
-        pictures_out.mux(pictures.encode())
-        masks_out.mux(labels.encode())
-
-
 def main() -> None:
     """Read the stills and write the three files."""
     parser = argparse.ArgumentParser(description="Make the bundled sample video.")
@@ -130,11 +91,12 @@ def main() -> None:
     shot_s = (DURATION_S - POLYP_FREE_S) / with_polyp
     scene = Scene(stills, rate=RATE, seed=SEED, shot_s=shot_s, polyp_free_s=POLYP_FREE_S)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    write_sample(
-        scene,
-        DURATION_S * RATE,
-        arguments.output / "colonoscopy.mp4",
-        arguments.output / "colonoscopy_masks.mkv",
+    write_pair(
+        map(scene.render, range(DURATION_S * RATE)),
+        rate=Fraction(RATE),
+        encoding={"crf": "17", "preset": "slow", "threads": "2"},
+        video=arguments.output / "colonoscopy.mp4",
+        masks=arguments.output / "colonoscopy_masks.mkv",
     )
     names = "\n".join(f"- `{name}.jpg`" for name, _ in STILLS)
     (arguments.output / "ATTRIBUTION.md").write_text(

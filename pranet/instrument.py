@@ -46,30 +46,26 @@ def lay_instrument(image: Image, mask: Image, rng: Generator) -> tuple[Image, Im
         Picture and mask of the same size; what the instrument hides is no polyp any more.
         Unchanged if it would hide most of the polyps.
     """
-    across, along, half_px = _rod(mask.shape, rng)
+    across, along, half_px = rod(mask.shape, *_course(mask.shape, rng))
     lit = np.asarray(image.max(axis=2) > _UNLIT, np.uint8)
     lit = np.asarray(cv2.morphologyEx(lit, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8)), np.uint8)
-    # One px of soft edge.
-    cover = ((1 - np.abs(across)) * half_px + 0.5).clip(0, 1).astype(np.float32) * lit
+    cover = covered(across, half_px) * lit
     hidden = cover > 0.5
     if np.count_nonzero(mask[hidden]) > _MOST_HIDDEN * (np.count_nonzero(mask) or 1):
         return image, mask
-    ground = image.astype(np.float32) * (1 - _shadow(cover, rng))[..., None]
+    ground = image.astype(np.float32) * (1 - shadow(cover, rng))[..., None]
     light = image[lit > 0].mean() / 128 if lit.any() else 1.0
-    rod = _painted(across, along, rng) * np.float32(np.clip(light, 0.5, 1.5))
-    picture = ground + (rod - ground) * cover[..., None]
+    colours = painted(across, along, rng) * np.float32(np.clip(light, 0.5, 1.5))
+    picture = ground + (colours - ground) * cover[..., None]
     truth = mask.copy()
     truth[hidden] = 0
     return picture.clip(0, 255).astype(np.uint8), truth
 
 
-def _rod(shape: tuple[int, ...], rng: Generator) -> tuple[Plane, Plane, Plane]:
-    """A bent rod from the edge inwards.
-
-    Returns:
-        For each pixel where it lies across the rod (−1…1 inside), along it (0 at the edge, 1 at the
-        tip), and half the rod's thickness there in px.
-    """
+def _course(
+    shape: tuple[int, ...], rng: Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where a bent rod runs from the edge inwards: its middle line and half its thickness, px."""
     height, width = shape[:2]
     side = min(height, width)
     angle = rng.uniform(0, 2 * np.pi)
@@ -82,7 +78,24 @@ def _rod(shape: tuple[int, ...], rng: Generator) -> tuple[Plane, Plane, Plane]:
     steps = np.linspace(0, 1, _POINTS)[:, None]
     line = (1 - steps) ** 2 * start + 2 * steps * (1 - steps) * bend + steps**2 * tip
     half = side * np.exp(rng.uniform(*np.log(_THICKNESS))) / 2
-    half = half * np.linspace(1, rng.uniform(0.5, 1), _POINTS)
+    return line, half * np.linspace(1, rng.uniform(0.5, 1), _POINTS)
+
+
+def rod(
+    shape: tuple[int, ...], line: NDArray[np.float64], half: NDArray[np.float64]
+) -> tuple[Plane, Plane, Plane]:
+    """A rod along a line.
+
+    Args:
+        shape: height and width of the picture.
+        line: points (n, 2) of its middle line, x and y in px, from the edge to the tip.
+        half: half its thickness at each point (n,), px.
+
+    Returns:
+        For each pixel where it lies across the rod (−1…1 inside), along it (0 at the edge, 1 at the
+        tip), and half the rod's thickness there in px.
+    """
+    height, width = shape[:2]
     # At a quarter of the size: all of this is smooth.
     y, x = np.mgrid[0:height:4, 0:width:4].astype(np.float32)
     offsets = np.stack((x, y), -1)[:, :, None] - line.astype(np.float32)
@@ -91,20 +104,25 @@ def _rod(shape: tuple[int, ...], rng: Generator) -> tuple[Plane, Plane, Plane]:
     direction = np.gradient(line, axis=0)
     direction = (direction / np.linalg.norm(direction, axis=1, keepdims=True))[nearest]
     sideways = direction[..., 0] * offset[..., 1] - direction[..., 1] * offset[..., 0]
-    away, sideways, along, half = (
+    away, side, along, half_px = (
         np.asarray(cv2.resize(plane.astype(np.float32), (width, height)), np.float32)
         for plane in (
             np.linalg.norm(offset, axis=2) / half[nearest],
             sideways,
-            nearest / (_POINTS - 1),
+            nearest / (len(line) - 1),
             half[nearest],
         )
     )
     # Signed only now: beyond the tip the two sides meet far from the rod.
-    return np.copysign(away, sideways), along, half
+    return np.copysign(away, side), along, half_px
 
 
-def _painted(across: Plane, along: Plane, rng: Generator) -> NDArray[np.float32]:
+def covered(across: Plane, half_px: Plane) -> Plane:
+    """How much of each pixel a rod covers, 0…1: its edge is soft over one px."""
+    return ((1 - np.abs(across)) * half_px + 0.5).clip(0, 1).astype(np.float32)
+
+
+def painted(across: Plane, along: Plane, rng: Generator) -> NDArray[np.float32]:
     """The rod's colours (H, W, 3), 0…255, for light of a usual strength."""
     sheath = np.array(_SHEATHS[rng.integers(len(_SHEATHS))]) * rng.uniform(0.8, 1.15, 3)
     colour = np.broadcast_to(sheath.astype(np.float32), (*across.shape, 3))
@@ -127,7 +145,7 @@ def _painted(across: Plane, along: Plane, rng: Generator) -> NDArray[np.float32]
     return np.asarray(painted, np.float32)
 
 
-def _shadow(cover: Plane, rng: Generator) -> Plane:
+def shadow(cover: Plane, rng: Generator) -> Plane:
     """How much darker the ground is beside the rod, 0…1."""
     side = min(cover.shape)
     shift = rng.normal(0, 0.03 * side, 2)

@@ -84,8 +84,12 @@ def without_polyp(still: Still) -> Still:
     return still.crop(*max(sides, key=lambda side: min(side[2] - side[0], side[3] - side[1])))
 
 
-class _Tissue:
-    """A still prepared for filming: its picture, mask, usable area and relief."""
+class Tissue:
+    """A still prepared for filming.
+
+    usable: bool (H, W), False in the black border. image, mask: the still's own.
+    relief: float (H, W), about -1.5 (far from the lens) to 1.5 (near).
+    """
 
     def __init__(self, still: Still) -> None:
         self.image = still.image
@@ -109,7 +113,7 @@ class _Tissue:
 
 
 @dataclass(frozen=True)
-class _Pose:
+class Pose:
     """Where the camera looks: centre and height of its window in still pixels, roll in radians."""
 
     x: float
@@ -122,7 +126,7 @@ class _Pose:
 class _Take:
     """A shot as it is filmed; times are seconds from the start of the scene."""
 
-    tissue: _Tissue
+    tissue: Tissue
     start_s: float
     end_s: float
     path: Doubles  # (4, 3): Bézier points of the window's centre x, y and height
@@ -137,7 +141,7 @@ class _Take:
         out = 1 - (self.end_s - time_s + FADE_S / 2) / length_s
         return float(np.clip(into, 0, 1)) ** 2, float(np.clip(out, 0, 1)) ** 2
 
-    def pose(self, time_s: float) -> _Pose:
+    def pose(self, time_s: float) -> Pose:
         """The camera at a time."""
         progress = (time_s - self.start_s) / (self.end_s - self.start_s)
         x, y, height = _bezier(self.path, np.clip([progress], 0, 1))[0]
@@ -152,12 +156,40 @@ class _Take:
         x += shift @ np.cos(self.pans)
         y += shift @ np.sin(self.pans)
         height *= 1 - _SWISH_REACH * max(into, out)
-        return _Pose(float(x), float(y), float(height), float(roll))
+        return Pose(float(x), float(y), float(height), float(roll))
 
     def defocus(self, time_s: float) -> float:
         """Width of the focus blur, as a share of the view's height."""
         hunting = np.exp(-(((time_s - self.focus_s) / 0.15) ** 2))
         return float(0.003 * hunting + 0.012 * max(self.swish(time_s)))
+
+
+def parallax(
+    relief: MatLike, pose: Pose, middle: Sequence[float], x: MatLike, y: MatLike
+) -> tuple[MatLike, MatLike]:
+    """By how much near tissue moves and grows more than far tissue, in still pixels.
+
+    middle: x, y and height of the window at which nothing is moved.
+    x, y, relief: where in the still each pixel looks, and the tissue's relief there.
+    """
+    middle_x, middle_y, middle_height = middle
+    zoom = middle_height / pose.height
+    return (
+        _PARALLAX * relief * (x - middle_x - zoom * (x - pose.x)),
+        _PARALLAX * relief * (y - middle_y - zoom * (y - pose.y)),
+    )
+
+
+def smear(image: MatLike, dx: float, dy: float) -> MatLike:
+    """Blur by a motion of so many pixels, symmetric about the middle of the exposure."""
+    reach = int(max(abs(dx), abs(dy)) / 2 + 0.5)
+    if reach == 0:
+        return image
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    tip = np.array((dx, dy)) / 2
+    ends = [tuple((reach + sign * tip).round().astype(int).tolist()) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
 
 
 def _bezier(points: Doubles, progress: Doubles) -> Doubles:
@@ -214,7 +246,7 @@ class Scene:
         half = len(shown) // 2
         shown_s = shot_s * (0.75 + 0.5 * (rng.permutation(len(shown)) + 0.5) / len(shown))
         bare_s = np.full(len(bare), polyp_free_s / max(len(bare), 1))
-        self._tissues = [_Tissue(still) for still in shown[:half] + bare + shown[half:]]
+        self._tissues = [Tissue(still) for still in shown[:half] + bare + shown[half:]]
         self._ends_s = np.cumsum([*shown_s[:half], *bare_s, *shown_s[half:]]).tolist()
 
         self._view_height = round(0.97 * height)
@@ -276,7 +308,7 @@ class Scene:
         focus_s = rng.uniform(start_s, 2 * end_s - start_s)
         return _Take(tissue, start_s, end_s, path, phases, pans, focus_s)
 
-    def _best_path(self, tissue: _Tissue, course: Doubles, rng: np.random.Generator) -> Doubles:
+    def _best_path(self, tissue: Tissue, course: Doubles, rng: np.random.Generator) -> Doubles:
         """Of many random camera paths, the one that best keeps to the tissue and to the course.
 
         Returns (4, 3): Bézier points of the window's centre x, y and height in still pixels.
@@ -323,11 +355,10 @@ class Scene:
         y = pose.y + math.sin(pose.roll) * u + math.cos(pose.roll) * v
         # Near tissue moves and grows more than far tissue, and all of it breathes.
         relief = cv2.remap(tissue.relief, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        middle_x, middle_y, middle_height = take.path.mean(axis=0).tolist()
-        zoom = middle_height / pose.height
+        dx, dy = parallax(relief, pose, take.path.mean(axis=0).tolist(), x, y)
         sway = 0.004 * pose.height * np.sin(1.7 * time_s + 9 * (pose.y + v) / pose.height)
-        x += _PARALLAX * relief * (x - middle_x - zoom * (x - pose.x)) + sway
-        y += _PARALLAX * relief * (y - middle_y - zoom * (y - pose.y))
+        x += dx + sway
+        y += dy
         image = cv2.remap(tissue.image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         soft = cv2.remap(tissue.mask, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         if self._optics:
@@ -341,15 +372,7 @@ class Scene:
             image = cv2.GaussianBlur(image, (0, 0), sigma_px)
         before, now, after = (take.pose(time_s + shift / self.rate) for shift in (-0.25, 0, 0.25))
         scale = self._view_height / now.height
-        dx, dy = scale * (after.x - before.x), scale * (after.y - before.y)
-        reach = int(max(abs(dx), abs(dy)) / 2 + 0.5)
-        if reach > 0:
-            kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-            tip = np.array((dx, dy)) / 2
-            ends = [tuple((reach + sign * tip).round().astype(int).tolist()) for sign in (-1, 1)]
-            cv2.line(kernel, ends[0], ends[1], 1.0)
-            image = cv2.filter2D(image, -1, kernel / kernel.sum())
-        return image
+        return smear(image, scale * (after.x - before.x), scale * (after.y - before.y))
 
     def _expose(self, image: MatLike, index: int) -> MatLike:
         """Automatic exposure, light that falls off from a wandering centre, and sensor noise."""
