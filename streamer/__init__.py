@@ -14,14 +14,17 @@ from streamer.overlay import Style
 from streamer.pipeline import Pipeline, RunResult
 from streamer.sinks import EventSink, VideoSink, open_mask_sink
 from streamer.sources import open_source
+from streamer.temporal import PRESETS, Temporal
 
 __all__ = [
+    "PRESETS",
     "EventSink",
     "Frame",
     "Pipeline",
     "RunResult",
     "Segmentation",
     "Style",
+    "Temporal",
     "VideoSink",
     "View",
     "load_segmenter",

@@ -17,6 +17,7 @@ else:
 
 Probability = NDArray[np.float32]
 Mask = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,50 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Segmentation:
-    """What the network saw in one frame.
+class Track:
+    """What is known of an object that is followed from frame to frame.
 
     Attributes:
-        probability: (h, w) at network size, 0…1, plain sigmoid.
+        id: counts the objects of a run from 1; never used again.
+        start_s: when it was first seen, in media time.
+        age_ms: since then.
+        confidence: mean probability over its pixels when it was last seen, 0…1.
+        confirmed: seen often enough to count; it is only tentative before.
+    """
+
+    id: int
+    start_s: float
+    age_ms: float
+    confidence: float
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The objects of one frame, and where they are.
+
+    Attributes:
+        labels: (h, w) like the probability map; 0 where there is none, k where `all[k - 1]` is.
+        all: the objects.
+    """
+
+    labels: Labels
+    all: tuple[Track, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What was found in one frame.
+
+    Attributes:
+        probability: (h, w) at network size, 0…1: the network's plain sigmoid, or what the
+            stabiliser made of it.
         view: the part of the picture that `probability` covers.
         threshold: probability from which on a pixel counts as polyp.
+        tracks: what the stabiliser knows of the objects; None where each frame stands alone.
     """
 
     probability: Probability
     view: View
     threshold: float
+    tracks: Tracks | None = None

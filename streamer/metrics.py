@@ -57,7 +57,7 @@ def _lines(snapshot: LiveSnapshot) -> Iterator[str]:
     states = [({"state": str(state)}, float(state == snapshot.state)) for state in State]
     yield from _family("state", "gauge", "1 for the state that the run is in.", states)
     yield from _family(
-        "state_changes_total", "counter", "States gone into.", [({}, len(snapshot.changes))]
+        "state_changes_total", "counter", "States gone into.", [({}, snapshot.change_count)]
     )
     yield from _family(
         "fps", "gauge", "Pictures handed on per second, lately.", [({}, snapshot.rate)]
@@ -68,7 +68,8 @@ def _lines(snapshot: LiveSnapshot) -> Iterator[str]:
         ("frames_missed", "Pictures left out before they were read.", snapshot.missed),
         ("frames_damaged", "Damaged pictures and packets of the source.", snapshot.damaged),
         ("frames_converted", "Pictures that came in another format.", snapshot.converted),
-        ("frames_with_objects", "Pictures with an outline.", snapshot.frames_with_objects),
+        ("frames_with_objects", "Pictures with a confirmed outline.", snapshot.frames_with_objects),
+        ("detections", "Detection events that began.", snapshot.detections),
         ("reconnects", "Times that a lost source came back.", snapshot.reconnects),
         ("engine_restarts", "Times that an engine was replaced.", snapshot.engine_restarts),
         ("run_seconds", "Time since the start.", snapshot.wall_s),

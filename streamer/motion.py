@@ -1,13 +1,13 @@
-"""Moves a mask along with the picture.
+"""How the picture moved, and maps that move along with it.
 
-The network's answer is some pictures old when it comes. What moved meanwhile is found by dense
-optical flow (DIS) between small luma images of the picture that the mask belongs to and of the
-picture that is shown now; the probability map then follows that flow.
+What moved between two pictures is found by dense optical flow (DIS) between small luma images of
+them; probability maps and labels then follow that flow. Live mode moves the network's answer, which
+is some pictures old when it comes; the stabiliser moves what it remembers.
 
 What other methods and sizes gain and cost: `python -m demos.benchmarks.mask_motion`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import av
@@ -15,10 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.frame import Segmentation, View
+from streamer.frame import Labels, Probability, Segmentation, View
 from streamer.planes import bit_depth, planes
 
 Luma = NDArray[np.uint8]
+Flow = NDArray[np.float32]
+#: x, y, width, height in px of a map.
+Window = tuple[int, int, int, int]
 
 #: Size of the small image: that of 160x90, in whatever shape the view has, so that the cost is the
 #: same for all.
@@ -39,6 +42,8 @@ SAME_SCENE = 0.75
 _NOISE = 4.0
 #: Share of the tissue in view that has to be in view in both pictures.
 _LEAST_KNOWN = 0.5
+#: Mean difference of luma code values around a place from which on something was hidden there.
+_MOST_APART = 20
 
 
 def small_luma(picture: av.VideoFrame, view: View) -> Luma:
@@ -56,6 +61,61 @@ def small_luma(picture: av.VideoFrame, view: View) -> Luma:
     return np.asarray(cv2.convertScaleAbs(small, alpha=2.0 ** (8 - bit_depth(picture))), np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How things moved from one picture to another.
+
+    Attributes:
+        flow: (h, w, 2), for each px of the second small image how far to the right and down it was
+            in the first, in px of it; None if nothing moved.
+        known: (h, w), 255 where the second picture shows tissue that is in the first as well.
+    """
+
+    flow: Flow | None
+    known: Luma
+
+    @property
+    def reach(self) -> float:
+        """The longest way that anything moved, across or down, as a share of the view's side."""
+        if self.flow is None:
+            return 0.0
+        height, width = self.known.shape
+        ways = np.abs(self.flow).reshape(-1, 2).max(axis=0) / (width, height)
+        return float(ways.max())
+
+
+def find_motion(then: Luma, now: Luma, *, coarse: bool = False) -> Motion | None:
+    """Find what moved between two pictures.
+
+    If the flow does not explain the new picture better than no motion at all, nothing moved.
+
+    Args:
+        then, now: `small_luma` of the two pictures, of one and the same view.
+        coarse: for two pictures in a row: look at half the size, in a third of the time, and take
+            for known only what looks the same in both.
+
+    Returns:
+        None if the second picture shows another scene.
+    """
+    flow = find_flow(then, now, finest_scale=int(coarse))
+    moved = _follow(then, flow, cv2.BORDER_REPLICATE)
+    lit_then, lit_now = _lit(then), _lit(now)
+    known = np.asarray(cv2.min(_follow(lit_then, flow, cv2.BORDER_CONSTANT), lit_now), np.uint8)
+    known = np.asarray(cv2.compare(known, 255, cv2.CMP_EQ), np.uint8)
+    if cv2.countNonZero(known) < _LEAST_KNOWN * max(map(cv2.countNonZero, (lit_then, lit_now))):
+        return None
+    fits = _likeness(now, moved, known)
+    if fits < SAME_SCENE:
+        return None
+    still = fits <= _likeness(now, then, known)
+    if coarse:
+        known = np.asarray(cv2.min(known, _alike(now, then if still else moved)), np.uint8)
+    if still:
+        return Motion(None, known)
+    flow[now <= _BLACK] = 0
+    return Motion(flow, known)
+
+
 def move(segmentation: Segmentation, then: Luma, now: Luma) -> Segmentation | None:
     """Move a mask from one picture to another, usually later one of the same source.
 
@@ -63,28 +123,66 @@ def move(segmentation: Segmentation, then: Luma, now: Luma) -> Segmentation | No
     no evidence and is no polyp, as in the black; what comes in over the edge of the view itself is
     taken to be like the edge, so that a mask that touches it goes on doing so.
 
-    If the flow does not explain the new picture better than no motion at all, nothing is moved.
-
     Args:
-        segmentation: what the network saw in the first picture; not written to.
-        then, now: `small_luma` of the two pictures, of one and the same view.
+        segmentation: what was found in the first picture; not written to.
+        then, now: see `find_motion`.
 
     Returns:
         What holds for the second picture; None if it shows another scene.
     """
-    flow = _find_flow(then, now)
-    moved = _follow(then, flow, cv2.BORDER_REPLICATE)
-    lit_then, lit_now = _lit(then), _lit(now)
-    known = np.asarray(cv2.min(_follow(lit_then, flow, cv2.BORDER_CONSTANT), lit_now) == 255)
-    if np.count_nonzero(known) < _LEAST_KNOWN * max(map(np.count_nonzero, (lit_then, lit_now))):
+    motion = find_motion(then, now)
+    if motion is None:
         return None
-    fits = _likeness(now, moved, known)
-    if fits < SAME_SCENE:
-        return None
-    if fits <= _likeness(now, then, known):
+    if motion.flow is None:
         return segmentation
-    flow[now <= _BLACK] = 0
-    return replace(segmentation, probability=_warp(segmentation.probability, flow))
+    places = find_places(motion.flow, segmentation.probability.shape)
+    tracks = segmentation.tracks
+    if tracks is not None:
+        tracks = replace(tracks, labels=warp_labels(tracks.labels, places))
+    return replace(segmentation, probability=warp(segmentation.probability, places), tracks=tracks)
+
+
+def find_flow(then: Luma, now: Luma, *, finest_scale: int = 0) -> Flow:
+    """For each px of `now`, (h, w, 2), how far to the right and down it was in `then`, in px.
+
+    Args:
+        finest_scale: how often the images are halved before the last look at them.
+    """
+    finder = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
+        cv2.DISOpticalFlow_PRESET_ULTRAFAST
+    )
+    finder.setFinestScale(finest_scale)
+    finder.setPatchStride(5)
+    return np.asarray(finder.calc(now, then, None), np.float32)
+
+
+def find_places(flow: Flow, shape: tuple[int, ...], window: Window | None = None) -> Flow:
+    """Where each px of a map was: (height, width, 2) of x and y in the map.
+
+    Args:
+        flow: of a small image that covers the same view.
+        shape: (height, width) of the map.
+        window: (x, y, width, height), the part of the map that is wanted; None: all of it.
+    """
+    height, width = shape
+    rows, columns = flow.shape[:2]
+    left, top, across, down = window or (0, 0, width, height)
+    part = np.s_[top : top + down, left : left + across]
+    ways = cv2.multiply(flow, (width / columns, height / rows, 0, 0))
+    large = cv2.resize(ways, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[part] + _grid(height, width)[part], np.float32)
+
+
+def warp(values: Probability, places: Flow) -> Probability:
+    """A map (h, w) after the motion; see `find_places`."""
+    warped = cv2.remap(values, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
+
+
+def warp_labels(labels: Labels, places: Flow) -> Labels:
+    """Labels after the motion; none is mixed with another."""
+    warped = cv2.remap(labels, places, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
 
 
 def _lit(luma: Luma) -> Luma:
@@ -93,17 +191,7 @@ def _lit(luma: Luma) -> Luma:
     return np.asarray(cv2.erode(seen, np.ones((3, 3), np.uint8)), np.uint8)
 
 
-def _find_flow(then: Luma, now: Luma) -> NDArray[np.float32]:
-    """For each px of `now`, (h, w, 2), how far to the right and down it was in `then`, in px."""
-    finder = cv2.DISOpticalFlow_create(  # type: ignore[attr-defined]
-        cv2.DISOpticalFlow_PRESET_ULTRAFAST
-    )
-    finder.setFinestScale(0)
-    finder.setPatchStride(5)
-    return np.asarray(finder.calc(now, then, None), np.float32)
-
-
-def _follow(values: Luma, flow: NDArray[np.float32], border: int) -> Luma:
+def _follow(values: Luma, flow: Flow, border: int) -> Luma:
     """Values of the earlier picture where the flow says that they are now."""
     x, y = _places(*values.shape)
     moved = cv2.remap(
@@ -112,32 +200,32 @@ def _follow(values: Luma, flow: NDArray[np.float32], border: int) -> Luma:
     return np.asarray(moved, np.uint8)
 
 
-def _likeness(a: Luma, b: Luma, where: NDArray[np.bool_]) -> float:
+def _alike(a: Luma, b: Luma) -> Luma:
+    """255 where two pictures look the same but for noise and fine detail: nothing was hidden."""
+    apart = cv2.blur(cv2.absdiff(a, b), (5, 5))
+    return np.asarray(cv2.compare(apart, _MOST_APART, cv2.CMP_LE), np.uint8)
+
+
+def _likeness(a: Luma, b: Luma, where: Luma) -> float:
     """1 for the same picture but for brightness and noise, about 0 for two that share nothing.
 
     The correlation of the two, with noise taken off: flat pictures are alike.
+
+    Args:
+        where: what to look at: not 0.
     """
     apart, own, other = (
-        float(cv2.meanStdDev(values, mask=where.view(np.uint8))[1][0, 0]) ** 2
+        float(cv2.meanStdDev(values, mask=where)[1][0, 0]) ** 2
         for values in (cv2.subtract(a, b, dtype=cv2.CV_16S), a, b)
     )
     return 1 - apart / (own + other + 2 * _NOISE**2)
 
 
-def _warp(probability: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The map after the flow of a small image that covers the same view."""
-    height, width = probability.shape
-    rows, columns = flow.shape[:2]
-    large = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+@lru_cache(maxsize=8)
+def _grid(height: int, width: int) -> Flow:
+    """x and y of every pixel, (height, width, 2)."""
     x, y = _places(height, width)
-    warped = cv2.remap(
-        probability,
-        x + large[..., 0] * np.float32(width / columns),
-        y + large[..., 1] * np.float32(height / rows),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(warped, np.float32)
+    return np.stack(np.broadcast_arrays(x, y), axis=2)
 
 
 @lru_cache(maxsize=8)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.frame import Mask, Segmentation
+from streamer.frame import Mask, Probability, Segmentation, Track
 
 Points = NDArray[np.float64]
 
@@ -19,12 +19,16 @@ class DetectedObject:
     Attributes:
         box: (x, y, width, height).
         area_px: its area.
-        mean_probability: mean over its pixels, threshold…1.
+        mean_probability: mean over its pixels, 0…1, of what the network said.
+        id, age_ms, confirmed: see `Track`; the first two are None where each frame stands alone.
     """
 
     box: tuple[int, int, int, int]
     area_px: int
     mean_probability: float
+    id: int | None = None
+    age_ms: float | None = None
+    confirmed: bool = True
 
 
 def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
@@ -37,6 +41,7 @@ def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
     inside = (window >= segmentation.threshold).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside)
     sums = np.bincount(labels.ravel(), weights=window.ravel(), minlength=count)
+    tracks = _tracks_of(segmentation, (x0, y0, width, height), labels, count)
     across = view.width / probability.shape[1]
     down = view.height / probability.shape[0]
     found = []
@@ -49,9 +54,39 @@ def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
             round(left + width * across) - round(left),
             round(top + height * down) - round(top),
         )
-        mean = float(sums[label] / area)
-        found.append(DetectedObject(box, round(area * across * down), round(mean, 4)))
+        area_px = round(area * across * down)
+        track = tracks[label]
+        if track is None:
+            found.append(DetectedObject(box, area_px, round(float(sums[label] / area), 4)))
+        else:
+            # The steady map is raised in places; the track knows what the network said.
+            mean, age_ms = round(track.confidence, 4), round(track.age_ms, 1)
+            found.append(DetectedObject(box, area_px, mean, track.id, age_ms, track.confirmed))
     return sorted(found, key=lambda region: -region.area_px)
+
+
+def _tracks_of(
+    segmentation: Segmentation,
+    extent: tuple[int, int, int, int],
+    regions: NDArray[np.int32],
+    count: int,
+) -> list[Track | None]:
+    """Which object each connected region is: the one that has most of its pixels."""
+    tracks = segmentation.tracks
+    if tracks is None or not tracks.all:
+        return [None] * count
+    x, y, width, height = extent
+    labels = tracks.labels[y : y + height, x : x + width]
+    known = len(tracks.all) + 1
+    shares = np.bincount(
+        regions.ravel() * known + labels.ravel().astype(np.intp), minlength=count * known
+    ).reshape(count, known)
+    # A map that was moved can have pixels that none of the moved labels covers.
+    best = shares[:, 1:].argmax(axis=1)
+    return [
+        tracks.all[place] if shares[region, 1 + place] else None
+        for region, place in enumerate(best.tolist())
+    ]
 
 
 def _extent(segmentation: Segmentation) -> tuple[int, int, int, int]:
@@ -68,11 +103,13 @@ class Outline:
     Attributes:
         lines: polylines of (x, y) in px of the picture; a pixel's centre has whole coordinates.
         regions: the same closed along the border of the view, for filling; each is one outer
-            ring followed by its holes.
+            ring followed by its holes. What is tentative is not among them.
+        tentative: the lines around what is not confirmed yet.
     """
 
     lines: list[Points]
     regions: list[list[Points]]
+    tentative: list[Points]
 
 
 def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
@@ -86,7 +123,7 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
     probability, view = segmentation.probability, segmentation.view
     x, y, width, height = _extent(segmentation)
     if width == 0:
-        return Outline([], [])
+        return Outline([], [], [])
     # One pixel around is enough for the interpolation; the rest of the map is not looked at.
     # From the outermost pixel centres to the map's edge, half a pixel on, it stays the same.
     padded = cv2.copyMakeBorder(probability, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
@@ -103,9 +140,17 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
     def to_picture(points: Points) -> Points:
         return np.asarray((points + 0.5) * scale + shift, np.float64)
 
-    lines = [to_picture(np.asarray(line)) for line in generator.lines(level)]
+    lines: list[Points] = []
+    tentative: list[Points] = []
+    for line in generator.lines(level):
+        thin = _is_tentative(segmentation, line[0])
+        (tentative if thin else lines).append(to_picture(np.asarray(line)))
     filled: list[list[Points]] = []
     if regions:
+        if tentative:
+            counted = cv2.copyMakeBorder(_counted(segmentation), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+            window = counted[y : y + height + 2, x : x + width + 2]
+            generator = contourpy.contour_generator(across, down, window)
         # The default fill type: per outer ring, its points with those of its holes and where
         # each ring begins.
         points, offsets = generator.filled(level, np.inf)[:2]
@@ -113,17 +158,40 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
             [to_picture(ring) for ring in np.split(np.asarray(outer), np.asarray(ends)[1:-1])]
             for outer, ends in zip(points, offsets, strict=True)
         ]
-    return Outline(lines, filled)
+    return Outline(lines, filled, tentative)
+
+
+def _is_tentative(segmentation: Segmentation, point: Points) -> bool:
+    """Whether a point (x, y) of a boundary, in px of the map, belongs to a tentative object."""
+    tracks = segmentation.tracks
+    if tracks is None:
+        return False
+    # It lies between a pixel that is inside and one that is not.
+    x, y = (max(0, int(coordinate)) for coordinate in point)
+    label = int(tracks.labels[y : y + 2, x : x + 2].max())
+    return label > 0 and not tracks.all[label - 1].confirmed
+
+
+def _counted(segmentation: Segmentation) -> Probability:
+    """The map without what is tentative."""
+    tracks = segmentation.tracks
+    if tracks is None or all(track.confirmed for track in tracks.all):
+        return segmentation.probability
+    counts = np.array([True, *(track.confirmed for track in tracks.all)])
+    return np.where(counts[tracks.labels], segmentation.probability, np.float32(0))
 
 
 def full_size_mask(segmentation: Segmentation | None, width_px: int, height_px: int) -> Mask:
-    """The mask (height_px, width_px) of 0 or 255 at the picture's size, 0 outside the view."""
+    """The mask (height_px, width_px) of 0 or 255 at the picture's size, 0 outside the view.
+
+    What is tentative does not count.
+    """
     mask = np.zeros((height_px, width_px), np.uint8)
     if segmentation is None:
         return mask
     view = segmentation.view
     scaled = cv2.resize(
-        segmentation.probability, (view.width, view.height), interpolation=cv2.INTER_LINEAR
+        _counted(segmentation), (view.width, view.height), interpolation=cv2.INTER_LINEAR
     )
     inside = (scaled >= segmentation.threshold).view(np.uint8) * np.uint8(255)
     mask[view.y : view.y + view.height, view.x : view.x + view.width] = inside

@@ -25,6 +25,8 @@ Rgb = tuple[int, int, int]
 
 #: Fractional bits of the coordinates that OpenCV draws with.
 _SHIFT = 4
+#: Width of the line around what is not confirmed yet, as a share of that around what is.
+TENTATIVE_WIDTH = 0.4
 
 _NAMED_COLORS: dict[str, Rgb] = {
     "green": (0, 255, 0),
@@ -88,8 +90,8 @@ class Overlay:
         """
         style = self._style
         fill = style.fill_opacity > 0
-        outline = find_outline(segmentation, regions=fill) if segmentation else Outline([], [])
-        if not outline.lines and not outline.regions and not style.badge:
+        outline = find_outline(segmentation, regions=fill) if segmentation else Outline([], [], [])
+        if not any((outline.lines, outline.regions, outline.tentative, style.badge)):
             return picture
         # The decoder predicts later pictures from this one, so its buffer must stay untouched.
         picture.make_writable()
@@ -99,6 +101,7 @@ class Overlay:
             if fill:
                 _draw_regions(plane, outline.regions, code, style.fill_opacity)
             _draw_lines(plane, outline.lines, code, width_px)
+            _draw_lines(plane, outline.tentative, code, max(1, round(width_px * TENTATIVE_WIDTH)))
         if style.badge:
             self._draw_badge(picture, status)
         return picture

@@ -1,6 +1,7 @@
 """File mode: every frame in is a frame out, in order, with decode, network and encode overlapping.
 
     decoder thread ──Channel──▶ segmenter thread ──Channel──▶ caller's thread: draw, encode
+                                network, stabiliser
 
 Each channel holds a few frames; a slow stage holds up the ones before it and nothing is dropped.
 """
@@ -18,16 +19,18 @@ from streamer.color import RgbReader
 from streamer.engine.base import Pending, Segmenter
 from streamer.frame import AudioPacket, Frame, Segmentation, View
 from streamer.latency import StageTimes
+from streamer.motion import small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
 from streamer.planes import crop
 from streamer.sinks.base import Composed, Sink
 from streamer.sources.base import Item, Source
+from streamer.temporal import DEFAULT_PRESET, PRESETS, DetectionLog, Stabiliser, Temporal
 from streamer.view import find_view
 
 #: Frames that wait between two stages: enough to ride over a key frame, small in memory.
 CHANNEL_CAPACITY = 4
-STAGES = ("decode", "convert", "segment", "draw", "write", "total")
+STAGES = ("decode", "convert", "segment", "steady", "draw", "write", "total")
 
 
 @dataclass
@@ -39,7 +42,8 @@ class RunResult:
         damaged, converted: see `Source`.
         dropped: frames read but not written, by cause: `stopped` by the user,
             or `failed`.
-        frames_with_objects: frames in which something was found.
+        frames_with_objects: frames in which something was found that is confirmed.
+        detections: events that began; none where masks are not steadied.
         wall_s: from the first frame read to the last one written.
         cpu_s: of this process, all threads, over the same stretch.
         latency_ms: stage → p50, p95, p99, max in ms. `segment` runs from hand-over to result,
@@ -54,6 +58,7 @@ class RunResult:
     converted: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     frames_with_objects: int = 0
+    detections: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -90,6 +95,7 @@ class Pipeline:
         threshold: probability from which on a pixel counts as polyp, 0…1.
         view: the part of the picture to analyse, in px; None takes all of it. Odd edges move
             outwards where chroma samples span two px.
+        temporal: how masks are steadied.
         duration_s: ends the run before the first frame that is so much later than the first one.
         max_frames: ends the run after so many frames.
 
@@ -106,6 +112,7 @@ class Pipeline:
         style: Style | None = None,
         threshold: float = 0.5,
         view: View | None = None,
+        temporal: Temporal = PRESETS[DEFAULT_PRESET],
         duration_s: float | None = None,
         max_frames: int | None = None,
     ) -> None:
@@ -113,9 +120,10 @@ class Pipeline:
         self._source = source
         self._segmenter = segmenter
         self._sinks = sinks
-        self._threshold = threshold
         info = source.info
         self._view = find_view(view, info)
+        self._stabiliser = Stabiliser(temporal, self._view, threshold)
+        self._detections = DetectionLog()
         self._whole = self._view == View(0, 0, info.width, info.height)
         self._overlay = Overlay(style or Style(), info.color)
         engine = segmenter.info
@@ -244,8 +252,10 @@ class Pipeline:
                 continue
             probability = item.pending.result()
             self._times.add_since("segment", item.submitted_ns)
-            segmentation = Segmentation(probability, self._view, self._threshold)
-            self._segmented.put((item.frame, segmentation))
+            with self._times.measure("steady"):
+                luma = small_luma(item.frame.picture, self._view)
+                steady = self._stabiliser.steady(probability, luma, item.frame.time_s)
+            self._segmented.put((item.frame, steady))
             return
 
     def _write(self, item: _Segmented) -> None:
@@ -263,7 +273,9 @@ class Pipeline:
                 sink.write(composed)
         self._times.add_since("total", frame.decoded_ns)
         self.result.frames_out += 1
-        self.result.frames_with_objects += bool(objects)
+        self.result.frames_with_objects += any(each.confirmed for each in objects)
+        events = self._detections.add(frame.time_s, objects)
+        self.result.detections += sum(event.end_s is None for event in events)
 
     def _count_unwritten(self) -> None:
         missing = self.result.frames_in - self.result.frames_out

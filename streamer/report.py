@@ -43,6 +43,7 @@ def build(
             "with_objects": result.frames_with_objects,
             "dropped": result.dropped,
         },
+        "detections": result.detections,
         "interrupted": result.interrupted,
         "error": result.error,
         "wall_s": round(result.wall_s, 3),
@@ -85,6 +86,7 @@ def build_live(
             "masks_shown": snapshot.masks_shown,
             "dropped_by_output": snapshot.sink_dropped,
         },
+        "detections": snapshot.detections,
         "states": [
             {
                 "state": str(change.state),

@@ -38,12 +38,12 @@ from demos.benchmarks.motion_clips import (
     sample_clip,
 )
 from streamer.frame import Segmentation, View
-from streamer.live.motion import move, small_luma
+from streamer.motion import move, small_luma
 
 SEQUENCES = Path(__file__).parents[2] / "docs" / "clinicdb_sequences.json"
 LAGS = (1, 2, 3, 4)
 MADE_UP_SEEDS = (0, 1)
-NOTHING, CHOSEN = ("nothing", ""), ("**chosen: `streamer.live.motion`**", "160x90")
+NOTHING, CHOSEN = ("nothing", ""), ("**chosen: `streamer.motion`**", "160x90")
 #: Worse than doing nothing: by more than this, in px of the map.
 WORSE_PX = 0.25
 MAP_VIEW = View(0, 0, MAP_PX, MAP_PX)

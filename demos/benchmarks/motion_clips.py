@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from demos.benchmarks.flow_methods import METHODS, Gray
 from streamer.frame import View
-from streamer.live.motion import small_luma
+from streamer.motion import small_luma
 from streamer.planes import Samples, planes
 from streamer.sources.scene import FADE_S, Scene
 from streamer.sources.tissue import make_stills
@@ -40,7 +40,7 @@ class Clip:
     """What is needed of every frame.
 
     luma: small images (h, w) by the 16:9 size with as many px, such as "160x90".
-    chosen: those of `streamer.live.motion`.
+    chosen: those of `streamer.motion`.
     truth: map (MAP_PX, MAP_PX), 0…1.
     shot: number of the shot, or None in a cross-fade.
     inner: (FINER * MAP_PX,) * 2, what is not the rim of the endoscope's picture.

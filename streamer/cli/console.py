@@ -109,7 +109,10 @@ def summarise_live(snapshot: LiveSnapshot, outputs: dict[str, Path]) -> None:
     """Say what came of a live run."""
     changes = snapshot.changes
     line = f"{changes[-1].reason}: {snapshot.frames_out} frames in {snapshot.wall_s:.1f} s"
-    console.print(f"{line}, polyp seen in {snapshot.frames_with_objects}")
+    console.print(
+        f"{line}, polyp seen in {snapshot.frames_with_objects}, "
+        f"{_count(snapshot.detections, 'detection')}"
+    )
     for stage, name in (("video_delay", "video delay"), ("annotation_delay", "annotation delay")):
         histogram = snapshot.histograms.get(stage)
         if histogram is not None and histogram.count:
@@ -136,6 +139,10 @@ def summarise_live(snapshot: LiveSnapshot, outputs: dict[str, Path]) -> None:
         console.print(f"{name:17} {path}")
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def summarise(result: RunResult, info: SourceInfo, outputs: dict[str, Path]) -> None:
     """Say what came of a run."""
     ended = "done:"
@@ -146,6 +153,7 @@ def summarise(result: RunResult, info: SourceInfo, outputs: dict[str, Path]) -> 
     line = f"{ended} {result.frames_out} frames in {result.wall_s:.1f} s, {result.rate:.1f} fps"
     if "total" in result.latency_ms:
         line += f", polyp seen in {result.frames_with_objects}"
+        line += f", {_count(result.detections, 'detection')}"
     console.print(line)
     for count, meaning in (
         (result.damaged, "damaged frames or packets in the source"),

@@ -13,6 +13,7 @@ from streamer.pipeline import Pipeline, RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sources import Source, open_source, resolve_source
+from streamer.temporal import find_preset
 from streamer.view import find_view
 
 
@@ -78,6 +79,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
             style=style,
             threshold=options.threshold,
             view=part,
+            temporal=find_preset(options.temporal),
             duration_s=options.duration,
             max_frames=options.max_frames,
         )

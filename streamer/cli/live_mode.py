@@ -29,6 +29,7 @@ from streamer.sinks.rotation import RotatingSink
 from streamer.sinks.snapshot import SnapshotSink
 from streamer.sinks.window import WindowSink
 from streamer.sources import SourceInfo, open_live, resolve_source
+from streamer.temporal import find_preset
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class _LiveRun:
             style=self._style,
             threshold=options.threshold,
             view=options.part or found.settings.view,
+            temporal=find_preset(options.temporal),
             max_mask_age_ms=options.max_mask_age_ms,
             longest_retry_s=found.longest_retry_s,
             duration_s=options.duration,

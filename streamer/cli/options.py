@@ -24,6 +24,7 @@ Preset = Literal[
 Mode = Literal["auto", "file", "live"]
 Interlaced = Literal["auto", "yes", "no"]
 Deinterlace = Literal["bob", "blend"]
+Steadying = Literal["off", "prompt", "balanced", "calm"]
 
 _IN, _OUT, _NET, _LOOK = "Input", "Output", "Network", "Overlay"
 _LIVE, _MACHINE = "Live", "This machine"
@@ -133,6 +134,9 @@ class Options:
     threshold: Annotated[
         float, _option(_NET, "Probability from which on a pixel is polyp.", min=0.01, max=0.99)
     ] = 0.5
+    temporal: Annotated[
+        Steadying, _option(_NET, "How masks are steadied; off: each frame stands alone.")
+    ] = "balanced"
     streams: Annotated[int, _option(_NET, "Frames worked on at once; 0: by cores.", min=0)] = 0
     threads: Annotated[int, _option(_NET, "CPU threads of the engine; 0: all.", min=0)] = 0
     line_color: Annotated[str, _option(_LOOK, "Name or #rrggbb.")] = "green"

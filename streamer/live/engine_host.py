@@ -8,6 +8,7 @@ left engine still answers does not count. See `engine_watch.MAX_LEFT` for how ma
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
@@ -18,18 +19,28 @@ from streamer.clock import Clock
 from streamer.color import RgbReader
 from streamer.engine.base import EngineInfo, Segmenter
 from streamer.errors import EngineError
-from streamer.frame import Probability, Segmentation, View
+from streamer.frame import Probability, View
+from streamer.live.cadence import Cadence
 from streamer.live.compositor import Mask, Seen
 from streamer.live.engine_watch import EngineWatch, Phase, Verdict
 from streamer.live.newest import NewestQueue
 from streamer.live.record import Record
 from streamer.live.supervisor import Supervisor
 from streamer.planes import crop
+from streamer.temporal import Stabiliser
 
 logger = logging.getLogger(__name__)
 
 #: Starts a thread of that name, whose unexpected error ends the run.
 Spawn = Callable[[str, Callable[[], None]], threading.Thread]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """A picture that waits for the network, and since when."""
+
+    seen: Seen
+    at_ns: int
 
 
 class EngineHost:
@@ -39,7 +50,7 @@ class EngineHost:
     Args:
         load: makes an engine; it may take its time and may fail.
         view: the analysed part of the picture, whole chroma samples.
-        threshold: probability from which on a pixel counts as polyp.
+        stabiliser: of that view. It begins anew where a new engine or a new session does.
     """
 
     def __init__(
@@ -48,7 +59,7 @@ class EngineHost:
         watch: EngineWatch,
         *,
         view: View,
-        threshold: float,
+        stabiliser: Stabiliser,
         record: Record,
         supervisor: Supervisor,
         clock: Clock,
@@ -63,14 +74,15 @@ class EngineHost:
         self._load = load
         self._watch = watch
         self._view = view
-        self._threshold = threshold
+        self._stabiliser = stabiliser
         self._record = record
         self._supervisor = supervisor
         self._clock = clock
         self._spawn = spawn
         # Guards the watch; facts are reported under it too, so that they arrive in order.
         self._lock = threading.Lock()
-        self._waiting: NewestQueue[Seen] = NewestQueue(1)
+        self._waiting: NewestQueue[_Offered] = NewestQueue(1)
+        self._cadence = Cadence()
         # By generation; those of engines that were given up while they hung.
         self._threads: dict[int, threading.Thread] = {}
         self._hung: set[int] = set()
@@ -82,9 +94,11 @@ class EngineHost:
             if self._watch.phase not in (Phase.READY, Phase.BUSY):
                 self._record.ai_drop("warming" if self.info is None else "restarting")
                 return
-            lost = self._waiting.put(seen)
+            offered = _Offered(seen, self._clock.now_ns())
+            self._cadence.came(seen.taken_ns)
+            lost = self._waiting.put(offered)
         if lost is not None:
-            self._record.ai_drop("stopped" if lost is seen else "newer")
+            self._record.ai_drop("stopped" if lost is offered else "newer")
 
     def check(self) -> None:
         """Load an engine, or give up the one that hangs, if it is time to; to be called often."""
@@ -164,9 +178,16 @@ class EngineHost:
     def _serve(self, generation: int, segmenter: Segmenter) -> None:
         """Take the newest picture again and again, as long as the engine is in favour."""
         reader = RgbReader()
-        for seen in self._waiting:
+        session: int | None = None
+        for offered in self._waiting:
+            seen = offered.seen
             with self._lock:
                 begun_ns = self._clock.now_ns()
+                if not self._cadence.is_worth_taking(
+                    begun_ns - offered.at_ns, offered.at_ns - seen.taken_ns
+                ):
+                    self._record.ai_drop("newer")
+                    continue
                 if not self._watch.busy(generation, begun_ns):
                     self._record.ai_drop("stopped")
                     return
@@ -181,11 +202,19 @@ class EngineHost:
                 now_ns = self._clock.now_ns()
                 if not self._watch.answered(generation, now_ns):
                     return
-                segmentation = Segmentation(probability, self._view, self._threshold)
-                self.newest = Mask(self._record.mask_made(), segmentation, seen)
+            # From here on this is the engine in favour, so that nobody else is at the stabiliser.
+            if session != seen.session:
+                self._stabiliser.reset()
+                session = seen.session
+            steady = self._stabiliser.steady(probability, seen.luma, seen.frame.time_s)
+            self.newest = Mask(self._record.mask_made(), steady, seen)
             self._record.add("ai_wait", begun_ns - seen.taken_ns)
             self._record.add("convert", ready_ns - begun_ns)
             self._record.add("segment", now_ns - ready_ns)
+            steadied_ns = self._clock.now_ns()
+            self._record.add("steady", steadied_ns - now_ns)
+            with self._lock:
+                self._cadence.answered(steadied_ns - begun_ns)
 
     def _read(self, seen: Seen, reader: RgbReader, size_px: int) -> NDArray[np.uint8]:
         picture = seen.frame.picture

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import monotonic
 
+from streamer import motion
 from streamer.clock import Clock, MonotonicClock
 from streamer.engine.base import Segmenter
 from streamer.errors import OutputError
@@ -37,6 +38,7 @@ from streamer.live.supervisor import Limits, Supervisor
 from streamer.overlay import Overlay, Style
 from streamer.sinks.base import Sink
 from streamer.sources.base import LiveSource, OpenLive, SourceInfo
+from streamer.temporal import DEFAULT_PRESET, PRESETS, Stabiliser, Temporal
 from streamer.view import find_view
 
 logger = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class LivePipeline:
         threshold: probability from which on a pixel counts as polyp, 0…1.
         view: the part of the picture to analyse, in px; None takes all of it. Odd edges move
             outwards where chroma samples span two px.
+        temporal: how masks are steadied.
         max_mask_age_ms: no mask is drawn on a picture captured so much later than its own.
         engine_timeout_s: an engine that has not answered by then is given up.
         engine_start_timeout_s: the same while it is loaded and answers for the first time.
@@ -84,7 +87,7 @@ class LivePipeline:
         sink_queue: pictures that wait for a slow sink before the oldest are dropped.
         close_timeout_s: what has not come to its end so long after the run's is left.
         on_change: called by `run`'s thread with each new state, and each new reason of a state.
-        small_luma, move: see `compositor`; None takes those of `streamer.live.motion`.
+        small_luma, move: see `compositor`.
         clock: the one that the source's times are from.
         seed: of the jitter of waits.
     """
@@ -98,6 +101,7 @@ class LivePipeline:
         style: Style | None = None,
         threshold: float = 0.5,
         view: View | None = None,
+        temporal: Temporal = PRESETS[DEFAULT_PRESET],
         max_mask_age_ms: float = 120.0,
         engine_timeout_s: float = 1.0,
         engine_start_timeout_s: float = 300.0,
@@ -109,15 +113,11 @@ class LivePipeline:
         sink_queue: int = 8,
         close_timeout_s: float = 10.0,
         on_change: Callable[[StateChange], None] | None = None,
-        small_luma: SmallLuma | None = None,
-        move: Move | None = None,
+        small_luma: SmallLuma = motion.small_luma,
+        move: Move = motion.move,
         clock: Clock | None = None,
         seed: int = 0,
     ) -> None:
-        if small_luma is None or move is None:
-            from streamer.live import motion
-
-            small_luma, move = small_luma or motion.small_luma, move or motion.move
         self._small_luma, self._move = small_luma, move
         self._open_source = open_source
         self._load_engine = load_engine
@@ -125,6 +125,7 @@ class LivePipeline:
         self._style = style or Style()
         self._threshold = threshold
         self._view = view
+        self._temporal = temporal
         self._max_age_ns = round(max_mask_age_ms * 1e6)
         self._longest_retry_s = longest_retry_s
         self._engine_timeout_s = engine_timeout_s
@@ -188,7 +189,11 @@ class LivePipeline:
         supervisor, run = self._supervisor, self._run
         counts = {} if run is None else run.counts(self._clock.now_ns())
         return LiveSnapshot(
-            supervisor.state, supervisor.changes, reason=supervisor.reason, **counts
+            supervisor.state,
+            supervisor.changes,
+            change_count=supervisor.change_count,
+            reason=supervisor.reason,
+            **counts,
         )
 
     def _watch(self, run: Parts, progress: Callable[[LiveSnapshot], None] | None) -> str:
@@ -318,7 +323,7 @@ class LivePipeline:
             self._load_engine,
             watch,
             view=view,
-            threshold=self._threshold,
+            stabiliser=Stabiliser(self._temporal, view, self._threshold),
             record=record,
             supervisor=supervisor,
             clock=clock,

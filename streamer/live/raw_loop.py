@@ -9,6 +9,7 @@ from streamer.live.outputs import Outputs
 from streamer.live.record import Record
 from streamer.live.supervisor import Supervisor
 from streamer.sinks.base import Composed
+from streamer.temporal import DetectionLog
 
 
 class RawLoop:
@@ -42,6 +43,7 @@ class RawLoop:
         self._clock = clock
         self._max_frames = max_frames
         self._last_shown = -1
+        self._detections = DetectionLog()
 
     def work(self) -> None:
         """Handle pictures until the queue is closed or enough were handed on."""
@@ -81,7 +83,13 @@ class RawLoop:
             if mask.number > self._last_shown:
                 self._last_shown = mask.number
                 self._record.mask_shown(now_ns - mask.captured_ns)
-        return self._record.hand_on(now_ns, frame.captured_ns, objects=bool(composed.objects))
+        events = self._detections.add(frame.time_s, composed.objects)
+        return self._record.hand_on(
+            now_ns,
+            frame.captured_ns,
+            objects=any(each.confirmed for each in composed.objects),
+            detections=sum(event.end_s is None for event in events),
+        )
 
     def _compose(self, seen: Seen, mask: Mask | None) -> Composed:
         begun_ns = self._clock.now_ns()

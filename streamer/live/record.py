@@ -20,6 +20,7 @@ STAGES = (
     "ai_wait",
     "convert",
     "segment",
+    "steady",
     "annotation_delay",
     "mask_age",
 )
@@ -59,6 +60,7 @@ class Record:
         self._frames_in = 0
         self._frames_out = 0
         self._with_objects = 0
+        self._detections = 0
         self._dropped: Counter[str] = Counter()
         self._ai_dropped: Counter[str] = Counter()
         self._masks = 0
@@ -94,8 +96,12 @@ class Record:
             if count:
                 self._dropped[cause] += count
 
-    def hand_on(self, now_ns: int, captured_ns: int, *, objects: bool) -> int:
+    def hand_on(self, now_ns: int, captured_ns: int, *, objects: bool, detections: int) -> int:
         """A picture was handed to the outputs.
+
+        Args:
+            objects: whether something confirmed was outlined.
+            detections: events that began with it.
 
         Returns:
             Pictures handed on so far.
@@ -104,6 +110,7 @@ class Record:
             self._frames_out += 1
             self._minute_frames += 1
             self._with_objects += objects
+            self._detections += detections
             self._add("video_delay", now_ns - captured_ns)
             self._handed.append(now_ns)
             self._forget_handed(now_ns)
@@ -179,6 +186,7 @@ class Record:
                 "ai_dropped": dict(self._ai_dropped) | ({"unshown": unshown} if unshown else {}),
                 "masks_shown": self._masks_shown,
                 "frames_with_objects": self._with_objects,
+                "detections": self._detections,
                 "rate": len(self._handed) * 1e9 / window_ns if window_ns > 0 else 0.0,
                 "histograms": {name: each.copy() for name, each in self._histograms.items()},
                 "per_minute": [dict(entry) for entry in self._minutes],

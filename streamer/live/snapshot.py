@@ -12,7 +12,8 @@ class LiveSnapshot:
 
     Attributes:
         state: the state now.
-        changes: every state it went through, in order.
+        changes: the states it went through, in order; of very many, the first and the newest.
+        change_count: how many there were.
         frames_in: pictures read from the source.
         frames_out: pictures composited and handed on.
         dropped: pictures that were read but not handed on, by cause; in = out + these.
@@ -26,7 +27,8 @@ class LiveSnapshot:
         damaged, converted: see `Source`.
         missed: pictures that the source left out before they were read, since nobody came for them
             in time; they are not in `frames_in`.
-        frames_with_objects: pictures on which something was outlined.
+        frames_with_objects: pictures on which something was outlined that is confirmed.
+        detections: events that began; none where masks are not steadied.
         reconnects: times that a lost source came back.
         engine_restarts: times that a failed or hung engine was replaced.
         rate: pictures handed on per second, over the last seconds.
@@ -43,6 +45,7 @@ class LiveSnapshot:
 
     state: State
     changes: list[StateChange]
+    change_count: int = 1
     frames_in: int = 0
     frames_out: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class LiveSnapshot:
     missed: int = 0
     masks_shown: int = 0
     frames_with_objects: int = 0
+    detections: int = 0
     reconnects: int = 0
     engine_restarts: int = 0
     rate: float = 0.0

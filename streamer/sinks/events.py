@@ -10,9 +10,10 @@ from time import monotonic_ns, time_ns
 from typing import Any
 
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket
+from streamer.frame import AudioPacket, Frame
 from streamer.live.state import StateChange
 from streamer.sinks.base import Composed, prepare_path, reporting_errors
+from streamer.temporal.detections import Detection, DetectionLog
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,9 @@ class WallTime:
 class EventSink:
     """One line per frame: index, pts, time and the objects seen; each line is flushed.
 
+    Where masks are steadied, a line of type ``detection`` comes with the first frame of an event
+    (`phase` ``start``) and after its last one (``end``, within a second, or when the run ends).
+
     With a wall time, as in live mode, a frame's line also says `wall_time` (when it was captured),
     `state` and `mask_age_ms`, and a line of type ``state`` comes before the first frame and
     wherever the state changes.
@@ -64,6 +68,8 @@ class EventSink:
         self._lock = threading.Lock()
         self._state: str | None = None
         self._told = False
+        self._detections = DetectionLog()
+        self._latest: Frame | None = None
         with reporting_errors(self._path):
             # Line-buffered: what was seen before a crash is in the file.
             self._file = self._path.open("w", encoding="utf-8", buffering=1)
@@ -87,6 +93,21 @@ class EventSink:
                 if not self._told and composed.state != self._state:
                     self._put_state(composed.state, frame.captured_ns)
             self._put(event)
+            self._latest = frame
+            for detection in self._detections.add(frame.time_s, composed.objects):
+                self._put_detection(detection, frame)
+
+    def _put_detection(self, detection: Detection, latest: Frame) -> None:
+        """Put an event on record; `latest` is the newest frame, by which its wall time is known."""
+        over = detection.end_s is not None
+        event: dict[str, Any] = {"type": "detection", "phase": "end" if over else "start"}
+        for name, value in asdict(detection).items():
+            event[name] = round(value, 4) if isinstance(value, float) else value
+        if self._wall is not None:
+            at_s = detection.start_s if detection.end_s is None else detection.end_s
+            since_ns = round((latest.time_s - at_s) * 1e9)
+            event["wall_time"] = self._wall.iso(latest.captured_ns - since_ns)
+        self._put(event)
 
     def write_state(self, change: StateChange) -> None:
         """Put a change of state on record at once, with its reason; from any thread.
@@ -130,4 +151,7 @@ class EventSink:
     def close(self) -> None:
         """See `Sink.close`."""
         with reporting_errors(self._path), self._lock:
+            if self._latest is not None and not self._file.closed:
+                for detection in self._detections.finish():
+                    self._put_detection(detection, self._latest)
             self._file.close()

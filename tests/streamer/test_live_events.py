@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from streamer.errors import OutputError
 from streamer.frame import Frame, Segmentation
 from streamer.live.state import State, StateChange
-from streamer.objects import find_objects
+from streamer.objects import DetectedObject, find_objects
 from streamer.sinks import Composed, EventSink, WallTime
 
 SECOND_NS = 1_000_000_000
@@ -111,6 +112,25 @@ class TestFrames:
         assert [wall_of(line) - START for line in changes] == [
             timedelta(seconds=n) for n in (0, 2, 4)
         ]
+
+
+class TestDetections:
+    def test_have_the_wall_time_of_their_first_and_last_frame(
+        self, tmp_path: Path, compose: Callable[..., Composed]
+    ) -> None:
+        path = tmp_path / "events.jsonl"
+        sink = EventSink(path, wall=WALL)
+        found = DetectedObject((0, 0, 4, 4), 16, 0.8, 1, 40.0)
+        for index in range(4):
+            # A picture each second: longer than what an event bridges.
+            composed = compose(index)
+            frame = replace(composed.frame, pts=index, time_base=Fraction(1))
+            sink.write(replace(composed, frame=frame, objects=[found] if index == 1 else []))
+        sink.close()
+        events = [line for line in lines(path) if line["type"] == "detection"]
+
+        assert [event["phase"] for event in events] == ["start", "end"]
+        assert [wall_of(event) - START for event in events] == [timedelta(seconds=1)] * 2
 
 
 class TestStates:

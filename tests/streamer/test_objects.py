@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamer.frame import Segmentation, View
+from streamer.frame import Segmentation, Track, Tracks, View
 from streamer.objects import find_objects, find_outline, full_size_mask
 
 SoftDisc = Callable[..., Segmentation]
@@ -304,3 +304,54 @@ def test_any_map_has_finite_shapes_inside_its_view(
     outside = mask.copy()
     outside[view.y : view.y + view.height, view.x : view.x + view.width] = 0
     assert not outside.any()
+
+
+class TestTracks:
+    """Objects that are followed: who they are, and whether they count yet."""
+
+    def followed(self) -> Segmentation:
+        """A confirmed object on the left and a tentative one on the right."""
+        view = View(10, 20, 704, 352)
+        alone = blobs((40, 50, 60, 60), (200, 50, 40, 40), view=view)
+        labels = np.zeros((352, 352), np.uint8)
+        labels[50:110, 40:100] = 2
+        labels[50:90, 200:240] = 1
+        tracks = (Track(9, 1.0, 33.3333, 0.61239, False), Track(4, 0.0, 500.0, 0.77777, True))
+        return Segmentation(alone.probability, view, 0.5, Tracks(labels, tracks))
+
+    def test_objects_know_who_they_are(self) -> None:
+        large, small = find_objects(self.followed())
+
+        assert (large.id, large.age_ms, large.confirmed) == (4, 500.0, True)
+        assert (small.id, small.age_ms, small.confirmed) == (9, 33.3, False)
+        # What the network said, and not the steady map.
+        assert (large.mean_probability, small.mean_probability) == (0.7778, 0.6124)
+
+    def test_each_is_who_most_of_it_is(self) -> None:
+        segmentation = self.followed()
+        assert segmentation.tracks is not None
+        segmentation.tracks.labels[50:110, 40:60] = 1
+        large, _ = find_objects(segmentation)
+
+        assert large.id == 4
+
+    def test_what_no_label_covers_is_nobody(self) -> None:
+        segmentation = self.followed()
+        assert segmentation.tracks is not None
+        segmentation.tracks.labels[:] = 0
+
+        assert [each.id for each in find_objects(segmentation)] == [None, None]
+
+    def test_the_mask_holds_what_counts(self) -> None:
+        mask = full_size_mask(self.followed(), 720, 400)
+
+        assert mask[20 + 80, 10 + 2 * 70] == 255
+        assert mask[20 + 70, 10 + 2 * 220] == 0
+
+    def test_the_outline_keeps_the_tentative_apart(self) -> None:
+        outline = find_outline(self.followed(), regions=True)
+
+        (line,), (thin,) = outline.lines, outline.tentative
+        assert line[:, 0].max() < 10 + 2 * 110 < thin[:, 0].min()
+        assert len(outline.regions) == 1
+        assert outline.regions[0][0][:, 0].max() < 10 + 2 * 110

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamer.color import ColorDescription, rgb_to_yuv
 from streamer.errors import StreamError
-from streamer.frame import Segmentation, View
+from streamer.frame import Segmentation, Track, Tracks, View
 from streamer.overlay import Overlay, Style, parse_color
 from streamer.planes import DRAWABLE
 
@@ -254,6 +254,24 @@ def test_line_is_as_wide_as_asked(pixel_format: str, width_px: int, draw: Draw) 
     assert width_px <= (coverage > 0.95).sum() <= width_px + 1
     assert (coverage > 0).sum() <= width_px + 4
     assert np.average(np.arange(160), weights=coverage) == pytest.approx(79.5, abs=0.3)
+
+
+def test_what_is_tentative_is_drawn_thin_and_not_filled(draw: Draw) -> None:
+    half = np.zeros((40, 40), np.float32)
+    half[:, 20:] = 1
+    labels = (half > 0).astype(np.uint8)
+
+    def changed(*, confirmed: bool) -> NDArray[np.bool_]:
+        tracks = Tracks(labels, (Track(1, 0.0, 0.0, 1.0, confirmed),))
+        segmentation = Segmentation(half, View(0, 0, 160, 120), 0.5, tracks)
+        style = Style((255, 255, 255), 10, fill_opacity=0.5, badge=False)
+        return changed_luma(*draw(segmentation, style, codes=(30, 128, 128)))
+
+    full, thin = changed(confirmed=True), changed(confirmed=False)
+
+    assert full[60, 140]
+    assert not thin[60, 140]
+    assert 4 <= thin[60].sum() <= 8  # 4 px, up to a pixel more, and a soft edge on either side
 
 
 @pytest.mark.parametrize("axis", [0, 1])

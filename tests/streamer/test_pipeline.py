@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -15,15 +16,19 @@ from streamer.channel import Channel
 from streamer.engine import EngineInfo
 from streamer.errors import EngineError, OutputError, SourceError
 from streamer.frame import AudioPacket, Frame, View
+from streamer.motion import small_luma
+from streamer.objects import find_objects
 from streamer.overlay import Style
 from streamer.pipeline import CHANNEL_CAPACITY, Pipeline, RunResult
 from streamer.sinks import Composed
 from streamer.sources import Item, SourceInfo, open_source
+from streamer.temporal import PRESETS, Stabiliser, Temporal
 
 #: Far more than any step takes; only a deadlock meets it.
 PATIENCE_S = 20.0
 INPUT_SIZE_PX = 32
 STREAMS = pytest.mark.parametrize("streams", [1, 2, 4])
+OFF = PRESETS["off"]
 
 Image = NDArray[np.uint8]
 Probability = NDArray[np.float32]
@@ -442,6 +447,7 @@ class TestEnd:
             "decode",
             "convert",
             "segment",
+            "steady",
             "draw",
             "write",
             "total",
@@ -458,11 +464,51 @@ class TestEnd:
             for index, codes in enumerate([dark, bright, bright, dark, bright])
         ]
         sink = FakeSink()
-        result = Pipeline(source_of(inputs), FakeSegmenter(2), [sink], threshold=0.7).run()
+        result = Pipeline(
+            source_of(inputs), FakeSegmenter(2), [sink], threshold=0.7, temporal=OFF
+        ).run()
 
         assert result.frames_with_objects == 3
         assert [len(composed.objects) for composed in sink.frames] == [0, 1, 1, 0, 1]
         assert {composed.segmentation.threshold for composed in sink.frames} == {0.7}
+
+
+class TestSteadyMasks:
+    def test_are_what_the_stabiliser_makes_of_the_frames_in_order(
+        self, tmp_path: Path, write_clip: Callable[..., Path]
+    ) -> None:
+        clip = write_clip(tmp_path / "clip.mp4")
+        source, segmenter, sink = open_source(str(clip)), FakeSegmenter(3), FakeSink()
+        with closing(source):
+            Pipeline(source, segmenter, [sink], threshold=0.6).run()
+        view = View(0, 0, 160, 96)
+        alone = Stabiliser(PRESETS["balanced"], view, 0.6)
+        source = open_source(str(clip))
+        with closing(source):
+            inputs = [item for item in source if isinstance(item, Frame)]
+        for composed, frame, image in zip(sink.frames, inputs, segmenter.images, strict=True):
+            probability = (image[..., 1] / 255).astype(np.float32)
+            expected = alone.steady(probability, small_luma(frame.picture, view), frame.time_s)
+            np.testing.assert_array_equal(composed.segmentation.probability, expected.probability)
+            assert composed.objects == find_objects(expected)
+
+    def test_detections_are_counted(
+        self, source_of: SourceOf, make_frame: MakeFrame, make_picture: Callable[..., av.VideoFrame]
+    ) -> None:
+        bright, dark = (235, 128, 128), (16, 128, 128)
+        inputs = [
+            make_frame(index, picture=make_picture(codes=codes))
+            for index, codes in enumerate([*[dark] * 3, *[bright] * 5, *[dark] * 20])
+        ]
+        steady = Temporal(confirm_ms=80, window_ms=400, hold_ms=100)
+        sink = FakeSink()
+        result = Pipeline(source_of(inputs), FakeSegmenter(), [sink], temporal=steady).run()
+
+        assert result.detections == 1
+        # Confirmed at the third sight, and held for two frames.
+        assert result.frames_with_objects == 3 + 2
+        counts = [any(each.confirmed for each in composed.objects) for composed in sink.frames]
+        assert counts == [False] * 5 + [True] * 5 + [False] * 18
 
 
 class TestView:
@@ -482,6 +528,7 @@ class TestView:
             [sink],
             style=Style(badge=False),
             view=view,
+            temporal=OFF,
         ).run()
         (composed,) = sink.frames
 
@@ -527,7 +574,7 @@ def test_same_clip_same_masks(
             Pipeline(source, FakeSegmenter(streams), [sink], view=view).run()
         finally:
             source.close()
-        return [composed.segmentation.probability for composed in sink.frames]
+        return [composed.segmentation.probability.copy() for composed in sink.frames]
 
     first = run(1)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -122,8 +122,40 @@ class TestEvents:
                 "box": list(found.box),
                 "area_px": found.area_px,
                 "mean_probability": found.mean_probability,
+                "id": None,
+                "age_ms": None,
+                "confirmed": True,
             }
         ]
+
+    def test_detections_are_told_when_they_begin_and_when_they_end(
+        self, tmp_path: Path, make_composed: MakeComposed
+    ) -> None:
+        path = tmp_path / "events.jsonl"
+        frames = []
+        for index in range(4):
+            composed = make_composed(index, 100 * index)
+            (found,) = make_composed(0).objects
+            objects = [replace(found, id=3, age_ms=0.0)] if index in (1, 2) else []
+            frames.append(replace(composed, objects=objects))
+        write_all(EventSink(path), frames)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        begun, ended = (line for line in lines if line["type"] == "detection")
+
+        assert [line["type"] for line in lines] == [
+            *("frame", "frame", "detection", "frame", "frame", "detection")
+        ]
+        assert (begun["phase"], begun["id"], begun["start_s"], begun["end_s"]) == (
+            *("start", 3, 0.1),
+            None,
+        )
+        assert (ended["phase"], ended["id"], ended["start_s"], ended["end_s"]) == (
+            *("end", 3, 0.1),
+            0.2,
+        )
+        assert (ended["duration_s"], ended["frames"]) == (0.1, 2)
+        assert ended["mean_area_px"] == found.area_px
+        assert "wall_time" not in ended
 
     def test_a_line_is_in_the_file_at_once(
         self, tmp_path: Path, make_composed: MakeComposed

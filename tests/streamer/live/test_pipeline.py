@@ -32,6 +32,7 @@ from streamer.overlay import Style
 from streamer.sinks import Composed
 from streamer.sources import SourceInfo
 from streamer.sources.base import LiveSource
+from streamer.temporal import PRESETS, Temporal
 
 #: Far more than any step takes; only a deadlock meets it.
 PATIENCE_S = 60.0
@@ -234,7 +235,7 @@ class Rig:
         self._progress = progress
         self._shown = 0
         self._before = set(threading.enumerate())
-        options = {"style": Style(badge=False)} | options
+        options = {"style": Style(badge=False), "temporal": PRESETS["off"]} | options
         self.pipeline = LivePipeline(
             self._open,
             self._load,
@@ -1149,20 +1150,52 @@ class TestTheEnd:
         assert len(told) <= 8
 
 
+class TestSteadyMasks:
+    """Masks are steadied in the order of the pictures that the network saw."""
+
+    STEADY = Temporal(confirm_ms=2 * FRAME_MS, window_ms=10 * FRAME_MS, hold_ms=5 * FRAME_MS)
+
+    def test_what_lasts_is_confirmed_and_counted_once(self, make_rig: MakeRig) -> None:
+        rig = make_rig(temporal=self.STEADY).start()
+        rig.until_ready()
+        rig.show(5, masks=True)
+        rig.show(1)
+        objects = [composed.objects for composed in rig.sinks["window"].frames if composed.objects]
+        rig.end()
+
+        # A picture shows the mask of one before it.
+        assert [each[0].confirmed for each in objects] == [False, False, True, True, True]
+        assert {each[0].id for each in objects} == {1}
+        assert rig.now.detections == 1
+        assert rig.now.frames_with_objects == 3
+        assert rig.now.histograms["steady"].count >= 5
+
+    def test_begins_anew_when_the_source_comes_back(self, make_rig: MakeRig) -> None:
+        rig = make_rig(temporal=self.STEADY).start()
+        rig.until_ready()
+        rig.show(4, masks=True)
+        rig.send(SourceLostError("unplugged"))
+        rig.show(2, masks=True)
+        rig.show(1)
+        last = rig.last.objects
+        rig.end()
+
+        assert [(each.id, each.confirmed) for each in last] == [(2, False)]
+
+
 class TestUnexpectedErrors:
-    """A mistake anywhere ends the run with that error, after the sinks were closed."""
+    """A mistake anywhere but in a sink ends the run with it, after the sinks were closed."""
 
     class OopsError(Exception):
         pass
 
-    @pytest.mark.parametrize("where", ["source", "sink", "mover", "progress", "change"])
+    @pytest.mark.parametrize("where", ["source", "mover", "progress", "change"])
     def test_ends_the_run(self, make_rig: MakeRig, where: str) -> None:
         def oops(*_: object) -> Any:
             raise self.OopsError("a mistake")
 
         options: dict[str, Any] = {
             "source": {},
-            "sink": {"sinks": {"a": FakeSink(oops), "b": FakeSink()}},
             "mover": {"move": oops},
             "progress": {"progress": oops},
             "change": {"on_change": oops},
@@ -1174,8 +1207,6 @@ class TestUnexpectedErrors:
         elif where == "mover":
             rig.until_ready()
             rig.show(1, masks=True)
-            rig.send()
-        elif where == "sink":
             rig.send()
         with pytest.raises(self.OopsError, match="a mistake"):
             rig.join()
