@@ -4,8 +4,8 @@ r"""What each step of the stabiliser gains and costs.
         --report docs/temporal.json --markdown temporal.md
 
 The steps are added one after the other, in the order of the chain, until the preset ``balanced`` is
-complete; then each is taken away from it alone; and the other presets are scored. Everything is
-replayed over the same answers of the network.
+complete; then the other presets are scored. Everything is replayed over the same answers of the
+network.
 """
 
 from dataclasses import replace
@@ -29,18 +29,9 @@ from streamer.temporal import DEFAULT_PRESET, PRESETS, Temporal
 ADDED = {
     "+ smoothing": ("smoothing_ms",),
     "+ motion": ("motion",),
+    "+ jumps": ("jump_ms",),
     "+ hysteresis, component rules": ("keep", "start", "tidy"),
     f"+ confirmation, hold = {DEFAULT_PRESET}": ("confirm_ms", "window_ms", "hold_ms"),
-}
-#: What is taken away alone → likewise.
-TAKEN = {
-    "smoothing": ("smoothing_ms",),
-    "motion": ("motion",),
-    "hysteresis": ("keep",),
-    "start threshold": ("start",),
-    "component rules": ("tidy",),
-    "confirmation": ("confirm_ms", "window_ms"),
-    "hold": ("hold_ms",),
 }
 #: The figures that the Markdown shows.
 SHOWN = (
@@ -67,9 +58,6 @@ def variants() -> dict[str, Temporal]:
     for title, fields in ADDED.items():
         before = found[next(reversed(found))]
         found[title] = replace(before, **{field: getattr(whole, field) for field in fields})
-    for title, fields in TAKEN.items():
-        changes = {field: getattr(none, field) for field in fields}
-        found[f"{DEFAULT_PRESET} − {title}"] = replace(whole, **changes)
     # The last of the steps that are added makes the default preset complete.
     return found | {name: preset for name, preset in PRESETS.items() if preset not in (none, whole)}
 

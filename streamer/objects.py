@@ -41,7 +41,7 @@ def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
     inside = (window >= segmentation.threshold).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside)
     sums = np.bincount(labels.ravel(), weights=window.ravel(), minlength=count)
-    tracks = _tracks_of(segmentation, (x0, y0, width, height), labels, count)
+    tracks = _tracks_of(segmentation, (x0, y0, width, height), np.asarray(labels, np.int32), count)
     across = view.width / probability.shape[1]
     down = view.height / probability.shape[0]
     found = []
@@ -143,8 +143,9 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
     lines: list[Points] = []
     tentative: list[Points] = []
     for line in generator.lines(level):
-        thin = _is_tentative(segmentation, line[0])
-        (tentative if thin else lines).append(to_picture(np.asarray(line)))
+        vertices = np.asarray(line)
+        thin = _is_tentative(segmentation, vertices[0])
+        (tentative if thin else lines).append(to_picture(vertices))
     filled: list[list[Points]] = []
     if regions:
         if tentative:

@@ -572,18 +572,13 @@ class TestDrawings:
 
 
 class TestAblation:
-    def test_steps_are_added_until_the_default_is_complete_and_taken_away_one_by_one(self) -> None:
+    def test_steps_are_added_until_the_default_is_complete(self) -> None:
         found = temporal_ablation.variants()
 
         names = list(found)
         added = names[: 1 + len(temporal_ablation.ADDED)]
         assert found[names[0]] == PRESETS["off"]
         assert found[added[-1]] == PRESETS["balanced"]
-        for name, fields in temporal_ablation.TAKEN.items():
-            setting = found[f"balanced − {name}"]
-            whole = {field: getattr(PRESETS["balanced"], field) for field in fields}
-            assert setting != PRESETS["balanced"]
-            assert replace(setting, **whole) == PRESETS["balanced"]
         assert found["prompt"] == PRESETS["prompt"]
         assert found["calm"] == PRESETS["calm"]
         assert len({str(setting) for setting in found.values()}) == len(found)

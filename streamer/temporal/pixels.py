@@ -16,7 +16,12 @@ def memory_share(passed_ms: float, time_constant_ms: float) -> float:
     return math.exp(-passed_ms / time_constant_ms) if time_constant_ms > 0 else 0.0
 
 
-def smooth(new: Probability, memory: Probability, share: Probability) -> Probability:
+def smooth(
+    new: Probability,
+    memory: Probability,
+    share: Probability | float,
+    least: Probability | float = 0.0,
+) -> Probability:
     """Blend uncertain pixels with what is remembered; certain ones pass as they are.
 
     The weight of the memory is `share` where the network is undecided (0.5) and falls to 0 where it
@@ -28,14 +33,29 @@ def smooth(new: Probability, memory: Probability, share: Probability) -> Probabi
         new: what the network says now (h, w), 0…1.
         memory: what is remembered of the same places.
         share: how much of the memory an undecided pixel takes, 0…1; see `memory_share`.
+        least: how much of it every pixel takes at least.
     """
     change = 1 - new
     change *= new
     np.sqrt(change, out=change)
-    change *= share
-    change *= 2 * (memory - new)
+    change *= 2 * share
+    np.maximum(change, least, out=change)
+    change *= memory - new
     change += new
     return change
+
+
+def far_from_boundary(shown: Probability, threshold: float, reach_px: int) -> Probability:
+    """1 where no boundary of a mask was within reach in the frame before, else 0.
+
+    Args:
+        shown: the map of before (h, w).
+        reach_px: across and down.
+    """
+    inside = (shown >= threshold).view(np.uint8)
+    kernel = np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8)
+    near = cv2.subtract(cv2.dilate(inside, kernel), cv2.erode(inside, kernel))
+    return np.asarray(near == 0, np.float32)
 
 
 def keep(

@@ -15,6 +15,8 @@ class Temporal:
 
     Attributes:
         smoothing_ms: time constant of the exponential smoothing of uncertain pixels.
+        jump_ms: the same of pixels that change further from the boundary than it can have moved,
+            however certain they are.
         motion: what is remembered moves along with the picture.
         keep: how much lower the threshold is where there was a mask, 0…1.
         start: how much higher than the threshold the peak of something new has to be, 0…1.
@@ -27,6 +29,7 @@ class Temporal:
     """
 
     smoothing_ms: float = 0.0
+    jump_ms: float = 0.0
     motion: bool = False
     keep: float = 0.0
     start: float = 0.0
@@ -39,42 +42,44 @@ class Temporal:
     @property
     def is_off(self) -> bool:
         """Whether no step is on: each frame stands alone."""
-        steps = (self.smoothing_ms, self.keep, self.start, self.tidy, self.confirm_ms, self.hold_ms)
-        return not any(steps)
+        return self == Temporal(motion=self.motion, window_ms=self.window_ms, gap_ms=self.gap_ms)
 
 
 #: What `--temporal` offers, from no steadying to most of it.
 PRESETS = {
     "off": Temporal(),
     "prompt": Temporal(
-        smoothing_ms=50,
+        smoothing_ms=60,
+        jump_ms=40,
         motion=True,
         keep=0.1,
-        start=0.1,
+        start=0.15,
         tidy=True,
-        confirm_ms=30,
-        window_ms=200,
+        confirm_ms=60,
+        window_ms=300,
         hold_ms=120,
     ),
     "balanced": Temporal(
-        smoothing_ms=90,
-        motion=True,
-        keep=0.15,
-        start=0.15,
-        tidy=True,
-        confirm_ms=90,
-        window_ms=250,
-        hold_ms=250,
-    ),
-    "calm": Temporal(
-        smoothing_ms=150,
+        smoothing_ms=120,
+        jump_ms=90,
         motion=True,
         keep=0.2,
         start=0.25,
         tidy=True,
-        confirm_ms=230,
-        window_ms=500,
-        hold_ms=500,
+        confirm_ms=130,
+        window_ms=400,
+        hold_ms=200,
+    ),
+    "calm": Temporal(
+        smoothing_ms=200,
+        jump_ms=200,
+        motion=True,
+        keep=0.25,
+        start=0.3,
+        tidy=True,
+        confirm_ms=300,
+        window_ms=600,
+        hold_ms=400,
     ),
 }
 DEFAULT_PRESET = "balanced"

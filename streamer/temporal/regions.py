@@ -26,7 +26,7 @@ class Region:
         label: its number in the label map, from 1.
         area_px: of the map.
         x, y: its centroid in px of the map.
-        peak, mean: probability over its pixels.
+        peak, mean: of the network's own probability over its pixels.
     """
 
     label: int
@@ -80,9 +80,16 @@ def find_regions(
         x, y, width, height, area_px = (int(value) for value in stats[number])
         part = np.s_[top + y : top + y + height, left + x : left + x + width]
         values = probability[part][labels[part] == label]
-        centre = centroids[number] + (left + origin[0], top + origin[1])
+        centre_x, centre_y = centroids[number].tolist()
         regions.append(
-            Region(label, area_px, *centre.tolist(), float(values.max()), float(values.mean()))
+            Region(
+                label,
+                area_px,
+                x=left + origin[0] + centre_x,
+                y=top + origin[1] + centre_y,
+                peak=float(values.max()),
+                mean=float(values.mean()),
+            )
         )
     return Regions(labels, regions, origin)
 
@@ -122,6 +129,6 @@ def fill_holes(inside: Mask) -> NDArray[np.bool_]:
         return np.zeros(inside.shape, bool)
     # With a rim of one pixel all that is outside and not enclosed hangs together.
     rimmed = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    outside = np.asarray(cv2.compare(rimmed, 0, cv2.CMP_EQ), np.uint8)
+    outside = (np.asarray(rimmed) == 0).view(np.uint8)
     cv2.floodFill(outside, None, (0, 0), 0, flags=4)
-    return outside[1:-1, 1:-1] > 0
+    return np.asarray(outside[1:-1, 1:-1] > 0)

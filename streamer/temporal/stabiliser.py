@@ -23,6 +23,9 @@ from streamer.temporal.tracker import Matched, Tracker
 
 #: What is less probable than this, now and in memory, is left as it is: it costs nothing.
 FAINT = 0.1
+#: How far the network's idea of a boundary may jump from one frame to the next, as a share of the
+#: map's width: 8 px of 352.
+REACH = 0.023
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +98,15 @@ class Stabiliser:
         self._luma, self._time_s = luma, time_s
         left, top, width, height = window
         part = np.s_[top : top + height, left : left + width]
-        smoothed, steady = self._blend(probability[part], memory, passed_ms)
+        smoothed, steady = self._blend(
+            probability[part], memory, passed_ms, round(REACH * probability.shape[1])
+        )
         inside = (steady >= self._threshold).view(np.uint8)
         if self._temporal.tidy:
             holes = fill_holes(inside)
             inside[holes] = 1
             steady[holes] = self._threshold
-        regions = find_regions(inside, smoothed, (left, top))
+        regions = find_regions(inside, probability[part], (left, top))
         overlaps = {} if memory is None else _overlaps(regions, memory)
         refused = self._refused(regions, overlaps, probability.shape[1])
         matched = self._tracker.update(
@@ -113,9 +118,7 @@ class Stabiliser:
         labels = self._place(smoothed, steady, regions, matched, memory)
         return self._finish(probability, part, (smoothed, steady, labels), ids, matched)
 
-    def _remember(
-        self, probability: Probability, luma: Luma
-    ) -> tuple[Window, _Memory | None]:
+    def _remember(self, probability: Probability, luma: Luma) -> tuple[Window, _Memory | None]:
         """The window in which there is anything, and the memory as it holds there now."""
         memory = self._memory
         busy = probability > self._faint
@@ -151,32 +154,44 @@ class Stabiliser:
         )
 
     def _blend(
-        self, probability: Probability, memory: _Memory | None, passed_ms: float
+        self,
+        probability: Probability,
+        memory: _Memory | None,
+        passed_ms: float,
+        reach_px: int,
     ) -> tuple[Probability, Probability]:
         """The smoothed map, and one in which what was inside is kept inside; the caller's own."""
         smoothed = probability.copy()
         if memory is None:
             return smoothed, smoothed.copy()
-        if self._temporal.smoothing_ms:
-            share = np.float32(pixels.memory_share(passed_ms, self._temporal.smoothing_ms))
-            smoothed = pixels.smooth(probability, memory.smoothed, share * memory.known)
+        temporal = self._temporal
+        if temporal.smoothing_ms or temporal.jump_ms:
+            share = pixels.memory_share(passed_ms, temporal.smoothing_ms) * memory.known
+            least: Probability | float = 0.0
+            if temporal.jump_ms:
+                far = pixels.far_from_boundary(memory.shown, self._threshold, reach_px)
+                least = pixels.memory_share(passed_ms, temporal.jump_ms) * memory.known * far
+            smoothed = pixels.smooth(probability, memory.smoothed, share, least)
         if not self._keep:
             return smoothed, smoothed.copy()
-        steady = pixels.keep(
-            smoothed, memory.shown, bonus=self._keep, threshold=self._threshold
-        )
+        steady = pixels.keep(smoothed, memory.shown, bonus=self._keep, threshold=self._threshold)
         return smoothed, steady
 
     def _refused(
         self, regions: Regions, overlaps: dict[tuple[int, int], int], width_px: int
     ) -> set[int]:
-        """Labels of the regions that are too small, or new and too weak."""
+        """Labels of the regions that are too small, or that the network does not see itself.
+
+        Something new has to reach more for that than something known. What is there by its past
+        only may still be held.
+        """
         refused = specks(regions, width_px) if self._temporal.tidy else set()
         known = {label for _, label in overlaps}
+        kept = self._threshold - self._keep
         return refused | {
             region.label
             for region in regions.all
-            if region.label not in known and region.peak < self._least
+            if region.peak < (kept if region.label in known else self._least)
         }
 
     def _place(

@@ -28,6 +28,24 @@ def test_certain_pixels_pass_and_uncertain_ones_blend() -> None:
     np.testing.assert_allclose(found, [[0, 1, 0.75, 0.25, 0.9 - 0.8 * 0.6 * 0.5]], atol=1e-6)
 
 
+def test_the_least_share_holds_for_certain_pixels_too() -> None:
+    new, memory = np.array([[1, 0, 0.5]], np.float32), np.array([[0, 1, 0]], np.float32)
+    share, least = np.full_like(new, 0.5), np.array([[0.25, 0.25, 0.1]], np.float32)
+
+    np.testing.assert_allclose(pixels.smooth(new, memory, share, least), [[0.75, 0.25, 0.25]])
+
+
+def test_far_from_the_boundary_is_deep_inside_and_well_outside() -> None:
+    shown = np.zeros((40, 40), np.float32)
+    shown[10:30, 10:30] = 0.5
+
+    far = pixels.far_from_boundary(shown, 0.5, 4)
+
+    assert far[20, 20] == far[3, 20] == far[20, 36] == 1
+    assert not far[6:14, 6:34].any()
+    assert set(np.unique(far)) == {0, 1}
+
+
 def test_without_a_share_nothing_is_remembered() -> None:
     np.testing.assert_array_equal(
         pixels.smooth(noise(0), noise(1), np.zeros_like(noise(0))), noise(0)
@@ -61,6 +79,15 @@ def test_torch_agrees(tissue: Tissue) -> None:
 
     np.testing.assert_allclose(
         pixels_torch.smooth(*tensors).numpy(), pixels.smooth(new, memory, share), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        pixels_torch.smooth(*tensors, tensors[2] / 3).numpy(),
+        pixels.smooth(new, memory, share, share / 3),
+        atol=1e-6,
+    )
+    np.testing.assert_array_equal(
+        pixels_torch.far_from_boundary(tensors[0], 0.9, 2).numpy(),
+        pixels.far_from_boundary(new, 0.9, 2),
     )
     np.testing.assert_allclose(
         pixels_torch.keep(tensors[0], tensors[1], bonus=0.15, threshold=0.5).numpy(),

@@ -152,10 +152,10 @@ def test_the_frame_rate_changes_no_event_by_more_than_a_frame(
 def test_a_blink_of_the_network_is_not_seen(
     tissue: Tissue, disc: Disc, nothing: Probability
 ) -> None:
-    maps = [disc()] * 10 + [nothing] * 4 + [disc()] * 10
+    maps = [disc()] * 12 + [nothing] * 4 + [disc()] * 10
     found = run(maps, tissue())
 
-    areas = [area(segmentation) for segmentation in found[6:]]
+    areas = [area(segmentation) for segmentation in found[8:]]
     assert min(areas) > 0.9 * max(areas)
     assert {each.id for segmentation in found for each in find_objects(segmentation)} == {1}
 
@@ -167,7 +167,7 @@ def test_a_held_object_moves_along_with_the_picture(
     step = 2.0  # px of the small image a frame, of 160; the map has 96
     for index in range(14):
         x = 30 + index * step * SIZE_PX / 160
-        probability = disc(x=x) if index < 10 else nothing
+        probability = disc(x=x, level=1.0) if index < 10 else nothing
         found = stabiliser.steady(probability, tissue(step * index), index / 30)
     columns = np.nonzero(full_size_mask(found, SIZE_PX, SIZE_PX))[1]
 
@@ -186,8 +186,12 @@ def test_a_flash_is_never_confirmed(tissue: Tissue, disc: Disc, nothing: Probabi
 def test_what_lasts_is_confirmed_in_time(tissue: Tissue, disc: Disc) -> None:
     found = run([disc()] * 10, tissue())
 
-    first = next(index for index, each in enumerate(found) if area(each))
-    assert 0 < first <= round(30 * 0.1)
+    sure = run([disc(level=1.0, softness=0.5)] * 10, tissue())
+    first, first_sure = (
+        next(index for index, each in enumerate(each) if area(each)) for each in (found, sure)
+    )
+    assert first_sure == 0
+    assert 0 < first <= round(30 * 0.2)
 
 
 def test_the_boundary_flickers_less(tissue: Tissue, disc: Disc) -> None:
@@ -253,6 +257,7 @@ def test_off_hands_the_map_on_as_it_is(tissue: Tissue, disc: Disc) -> None:
     "change",
     [
         {"smoothing_ms": 0.0},
+        {"jump_ms": 0.0},
         {"motion": False},
         {"keep": 0.0},
         {"start": 0.0},
@@ -266,11 +271,11 @@ def test_each_step_can_be_left_out(
     change: dict[str, object], tissue: Tissue, disc: Disc, nothing: Probability
 ) -> None:
     temporal = replace(BALANCED, **change)  # type: ignore[arg-type]
-    maps = [disc()] * 8 + [nothing] * 3 + [disc(radius=4)] + [disc()] * 4
+    maps = [disc()] * 12 + [nothing] * 3 + [disc(radius=4)] + [disc()] * 4
     found = run(maps, tissue(), temporal=temporal)
 
     assert area(found[-1]) > 0
-    held = area(found[9]) > 0
+    held = area(found[13]) > 0
     assert held == (temporal.hold_ms > 0)
     assert (area(found[0]) > 0) == (temporal.confirm_ms == 0)
 

@@ -10,8 +10,10 @@ SETTINGS = Temporal(confirm_ms=80, window_ms=200, hold_ms=200)
 FRAME_S = 0.04
 
 
-def region(label: int, x: float = 50, y: float = 50, area_px: int = 400) -> Region:
-    return Region(label, area_px, x, y, 0.9, 0.8)
+def region(
+    label: int, x: float = 50, y: float = 50, area_px: int = 400, mean: float = 0.9
+) -> Region:
+    return Region(label, area_px, x, y, 1.0, mean)
 
 
 class Film:
@@ -37,6 +39,25 @@ def test_confirmed_when_seen_for_long_enough() -> None:
     confirmed = [film.show(region(1)).tracks[1].confirmed for _ in range(4)]
 
     assert confirmed == [False, False, True, True]  # 0, 40, 80, 120 ms
+
+
+@pytest.mark.parametrize(("mean", "frames"), [(0.99, 1), (0.94, 2), (0.9, 3), (0.86, 4), (0.6, 7)])
+def test_the_surer_the_network_the_sooner(mean: float, frames: int) -> None:
+    film = Film(Temporal(confirm_ms=80, window_ms=1000))
+    confirmed = [film.show(region(1, mean=mean)).tracks[1].confirmed for _ in range(10)]
+
+    assert confirmed == [False] * (frames - 1) + [True] * (11 - frames)
+
+
+def test_what_has_shrunk_away_is_not_held() -> None:
+    film = Film()
+    film.settle(region(1))
+    for area_px in (300, 200, 100, 50):
+        film.show(region(1, area_px=area_px), overlaps={(1, 1): area_px})
+    matched = film.show()
+
+    assert matched.held == []
+    assert matched.tracks[1].confirmed
 
 
 def test_seen_in_part_of_the_window() -> None:
@@ -168,5 +189,5 @@ def test_age_and_confidence() -> None:
     track = film.show().tracks[1]
 
     assert track.age_ms == pytest.approx(6 * 40)
-    assert track.confidence == 0.8
+    assert track.confidence == 0.9
     assert track.start_s == FRAME_S
