@@ -26,7 +26,8 @@ class Region:
         label: its number in the label map, from 1.
         area_px: of the map.
         x, y: its centroid in px of the map.
-        peak, mean: of the network's own probability over its pixels.
+        peak, mean: probability over its pixels, after smoothing.
+        seen: the highest that the network itself says there now.
     """
 
     label: int
@@ -35,6 +36,7 @@ class Region:
     y: float
     peak: float
     mean: float
+    seen: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,14 @@ class Regions:
 
 
 def find_regions(
-    inside: Mask, probability: Probability, origin: tuple[int, int] = (0, 0)
+    inside: Mask, smoothed: Probability, now: Probability, origin: tuple[int, int] = (0, 0)
 ) -> Regions:
     """Find the connected regions.
 
     Args:
         inside: (h, w), not 0 where something is; may be empty.
-        probability: of which peak and mean are taken.
+        smoothed: the map after smoothing.
+        now: what the network says itself.
         origin: see `Regions`.
     """
     labels = np.zeros(inside.shape, np.uint8)
@@ -79,7 +82,8 @@ def find_regions(
     for label, number in enumerate(order.tolist(), start=1):
         x, y, width, height, area_px = (int(value) for value in stats[number])
         part = np.s_[top + y : top + y + height, left + x : left + x + width]
-        values = probability[part][labels[part] == label]
+        own = labels[part] == label
+        values = smoothed[part][own]
         centre_x, centre_y = centroids[number].tolist()
         regions.append(
             Region(
@@ -89,6 +93,7 @@ def find_regions(
                 y=top + origin[1] + centre_y,
                 peak=float(values.max()),
                 mean=float(values.mean()),
+                seen=float(now[part][own].max()),
             )
         )
     return Regions(labels, regions, origin)

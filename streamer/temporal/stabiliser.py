@@ -106,7 +106,7 @@ class Stabiliser:
             holes = fill_holes(inside)
             inside[holes] = 1
             steady[holes] = self._threshold
-        regions = find_regions(inside, probability[part], (left, top))
+        regions = find_regions(inside, smoothed, probability[part], (left, top))
         overlaps = {} if memory is None else _overlaps(regions, memory)
         refused = self._refused(regions, overlaps, probability.shape[1])
         matched = self._tracker.update(
@@ -191,7 +191,7 @@ class Stabiliser:
         return refused | {
             region.label
             for region in regions.all
-            if region.peak < (kept if region.label in known else self._least)
+            if region.seen < kept or (region.label not in known and region.peak < self._least)
         }
 
     def _place(

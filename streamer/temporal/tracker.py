@@ -30,6 +30,11 @@ _SURE, _DOUBTED = 0.98, 0.90
 _LONGEST = 3.0
 #: What shrank below this share of its usual size before it was lost has gone, and is not held.
 _SHRUNK = 0.5
+#: Nothing is held for longer than this share of the time that it was known for: what was there for
+#: a moment has no claim to last.
+_HOLD_SHARE = 0.5
+#: Times of media are rational numbers, of which floats are only near.
+_SLACK_MS = 0.5
 #: In how many ms the usual size follows the size.
 _USUAL_MS = 300.0
 
@@ -179,6 +184,7 @@ class Tracker:
         begun = _Object(self.next_id, time_s, time_s, region, False, region.area_px)
         if parent is not None:
             older = self._objects[parent]
+            begun.start_s = older.start_s
             begun.confirmed, begun.velocity = older.confirmed, older.velocity
             begun.sightings = deque(older.sightings)
         self.next_id += 1
@@ -193,8 +199,7 @@ class Tracker:
         seen_ms = sum(duration_ms for _, duration_ms in found.sightings)
         doubt = (_SURE - found.region.mean) / (_SURE - _DOUBTED)
         needed_ms = self._temporal.confirm_ms * min(max(doubt, 0.0), _LONGEST)
-        # Times of media are rational numbers of which floats are only near.
-        if seen_ms >= needed_ms - 0.5:
+        if seen_ms >= needed_ms - _SLACK_MS:
             found.confirmed = True
 
     def _age(self, time_s: float, seen: set[int]) -> list[int]:
@@ -205,7 +210,9 @@ class Tracker:
             each = self._objects[identity]
             unseen_ms = 1e3 * (time_s - each.seen_s)
             whole = each.region.area_px >= _SHRUNK * each.usual_px
-            if each.confirmed and whole and unseen_ms <= temporal.hold_ms:
+            known_ms = 1e3 * (each.seen_s - each.start_s)
+            hold_ms = min(temporal.hold_ms, _HOLD_SHARE * known_ms)
+            if each.confirmed and whole and unseen_ms <= hold_ms + _SLACK_MS:
                 held.append(identity)
             elif unseen_ms > temporal.window_ms:
                 del self._objects[identity]

@@ -13,7 +13,7 @@ FRAME_S = 0.04
 def region(
     label: int, x: float = 50, y: float = 50, area_px: int = 400, mean: float = 0.9
 ) -> Region:
-    return Region(label, area_px, x, y, 1.0, mean)
+    return Region(label, area_px, x, y, 1.0, mean, 1.0)
 
 
 class Film:
@@ -109,9 +109,19 @@ def test_what_comes_back_within_the_window_counts_at_once() -> None:
 def test_confirmed_objects_are_held_for_their_time() -> None:
     film = Film()
     film.settle(region(1))
+    film.settle(region(1))
     held = [film.show().held for _ in range(7)]
 
     assert held == [[1]] * 5 + [[], []]  # 200 ms
+
+
+def test_what_was_there_for_a_moment_is_held_for_a_moment() -> None:
+    film = Film()
+    for _ in range(4):
+        film.show(region(1))
+    held = [film.show().held for _ in range(3)]
+
+    assert held == [[1], [], []]  # known for 120 ms
 
 
 def test_found_again_by_where_it_was_going() -> None:
