@@ -1,4 +1,4 @@
-# Two commands are enough: `make run` and `make test`.
+# Two commands are enough: `make run` and `make test`; `make demo` shows the same in a browser.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,11 +7,14 @@ OUT ?= out
 
 BIN := $(VENV)/bin
 
-.PHONY: run test lint types bench clean
+.PHONY: run demo test lint types bench bench-peers clean
 
 run: $(VENV)/.run
 	$(BIN)/pranet-stream --source "$(SOURCE)" --output $(OUT)/overlay.mp4 \
 		--events $(OUT)/events.jsonl --report $(OUT)/report.json
+
+demo: $(VENV)/.demo
+	$(BIN)/pranet-demo --browser
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
@@ -24,10 +27,24 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.run
-	$(BIN)/pranet-bench --file "$(SOURCE)"
+	$(BIN)/pranet-bench file "$(SOURCE)"
+
+# Other programs for the same task, which have a virtual environment of their own.
+bench-peers: $(VENV)/.dev benchmarks/.venv/.installed
+	$(BIN)/pranet-bench peers "$(SOURCE)" --size 1920x1080 --report docs/benchmarks/peers.json \
+		--markdown docs/benchmarks.md --plots docs/benchmarks
+
+benchmarks/.venv/.installed: benchmarks/requirements.txt
+	test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install -qq --upgrade "pip>=25"
+	benchmarks/.venv/bin/python -m pip install -qq --requirement $<
+	touch $@
 
 $(VENV)/.run: pyproject.toml
 	$(call install,.)
+
+$(VENV)/.demo: pyproject.toml
+	$(call install,.[demo])
 
 $(VENV)/.dev: pyproject.toml
 	$(call install,.[dev])
@@ -45,4 +62,4 @@ define install
 endef
 
 clean:
-	rm -rf $(VENV) $(OUT) build *.egg-info
+	rm -rf $(VENV) benchmarks/.venv $(OUT) build *.egg-info

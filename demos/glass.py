@@ -17,7 +17,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from time import monotonic, monotonic_ns, sleep
-from typing import Any
 
 import numpy as np
 
@@ -48,7 +47,7 @@ _Told = Callable[[str], None]
 
 def measure(
     load_engine: Callable[[], Segmenter], *, seconds: float, rounds: int, tell: _Told
-) -> dict[str, Any]:
+) -> dict[str, list[Histogram]]:
     """Measure the floor and the pipeline in turns.
 
     Args:
@@ -58,14 +57,12 @@ def measure(
         tell: given a line after each part.
 
     Returns:
-        For `floor` and `pipeline` p50, p95, p99 and max in ms over all rounds, the codes read,
-        and the medians of the rounds; and the difference of the medians, over all and by round.
+        For `floor` and `pipeline` the delays of each round.
 
     Raises:
         StreamError: Xvfb is missing or does not start; no time can be read; something hangs.
     """
-    histograms = {"floor": Histogram(), "pipeline": Histogram()}
-    medians: dict[str, list[float]] = {"floor": [], "pipeline": []}
+    delays: dict[str, list[Histogram]] = {"floor": [], "pipeline": []}
     with ExitStack() as stack:
         shown = stack.enter_context(virtual_screen(WIDTH_PX, HEIGHT_PX))
         seen = stack.enter_context(virtual_screen(WIDTH_PX, HEIGHT_PX))
@@ -77,22 +74,12 @@ def measure(
                 once = Histogram()
                 for delay_ns in _read_while(seen, seconds, run_it):
                     once.add_ns(delay_ns)
-                    histograms[name].add_ns(delay_ns)
-                medians[name].append(round(once.percentile_ms(50), 2))
+                delays[name].append(once)
                 tell(
-                    f"round {number} of {rounds}, {name}: p50 {medians[name][-1]:.1f} ms, "
+                    f"round {number} of {rounds}, {name}: p50 {once.percentile_ms(50):.1f} ms, "
                     f"max {once.max_ms:.1f} ms, {once.count} times read"
                 )
-    result: dict[str, Any] = {
-        name: histogram.summary() | {"read": histogram.count, "round_medians": medians[name]}
-        for name, histogram in histograms.items()
-    }
-    result["added_p50_ms"] = round(result["pipeline"]["p50"] - result["floor"]["p50"], 2)
-    result["added_by_round_ms"] = [
-        round(with_it - without, 2)
-        for with_it, without in zip(medians["pipeline"], medians["floor"], strict=True)
-    ]
-    return result
+    return delays
 
 
 class Readings:

@@ -3,6 +3,8 @@
 import json
 import math
 import platform
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,14 @@ def machine(engine: EngineInfo | None) -> dict[str, Any]:
         "system": platform.platform(),
         "versions": versions() | {"opencv": cv2.__version__, "numpy": np.__version__},
     }
+
+
+def command_line() -> str:
+    """What was typed to start this, without the folders that the program lies in."""
+    program = Path(sys.argv[0])
+    module = f"python -m demos.benchmarks.{program.stem}"
+    name = module if program.suffix == ".py" else program.name
+    return shlex.join([*name.split(), *sys.argv[1:]])
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ not hold.
 """
 
 import logging
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from demos.benchmarks.live_runs import (
     Check,
     LookingSink,
     Span,
+    command_line,
     console,
     machine,
     print_checks,
@@ -256,7 +256,7 @@ def _record(
 ) -> dict[str, Any]:
     start_ns = final.changes[0].at_ns
     return {
-        "command": " ".join(["python -m demos.benchmarks.live_soak", *sys.argv[1:]]),
+        "command": command_line(),
         "machine": machine(engine),
         "engine": asdict(engine),
         "source": {
