@@ -1,0 +1,5 @@
+"""The bundled sample video; see `demos/samples/ATTRIBUTION.md`."""
+
+from pathlib import Path
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "colonoscopy.mp4"
