@@ -252,7 +252,7 @@ def bench_glass(
 def bench_peers(
     clip: Clip,
     size: SizeText = None,
-    frames: Frames = 200,
+    frames: Frames = 120,
     repeats: Repeats = 5,
     programs: Annotated[
         Path, typer.Option(help="Folder of the programs, in the repository.")

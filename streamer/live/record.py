@@ -96,7 +96,7 @@ class Record:
             if count:
                 self._dropped[cause] += count
 
-    def hand_on(self, now_ns: int, captured_ns: int, *, objects: bool, detections: int) -> int:
+    def hand_on(self, now_ns: int, captured_ns: int, *, objects: bool, detections: int = 0) -> int:
         """A picture was handed to the outputs.
 
         Args:

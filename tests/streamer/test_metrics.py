@@ -116,6 +116,7 @@ def snapshot() -> LiveSnapshot:
         damaged=4,
         missed=6,
         converted=5,
+        change_count=3,
         frames_with_objects=321,
         reconnects=2,
         engine_restarts=3,

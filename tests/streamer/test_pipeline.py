@@ -184,7 +184,7 @@ class TestOrder:
             ).reformat(format="yuv420p")
             inputs.append(make_frame(index, picture=picture))
         sink = FakeSink()
-        Pipeline(source_of(inputs), FakeSegmenter(3), [sink]).run()
+        Pipeline(source_of(inputs), FakeSegmenter(3), [sink], temporal=OFF).run()
 
         for composed in sink.frames:
             expected = 20 * composed.frame.index / 255

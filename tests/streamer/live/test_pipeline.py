@@ -1160,8 +1160,8 @@ class TestSteadyMasks:
         rig.until_ready()
         rig.show(5, masks=True)
         rig.show(1)
-        objects = [composed.objects for composed in rig.sinks["window"].frames if composed.objects]
         rig.end()
+        objects = [composed.objects for composed in rig.sinks["window"].frames if composed.objects]
 
         # A picture shows the mask of one before it.
         assert [each[0].confirmed for each in objects] == [False, False, True, True, True]
