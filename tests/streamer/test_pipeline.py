@@ -505,10 +505,10 @@ class TestSteadyMasks:
         result = Pipeline(source_of(inputs), FakeSegmenter(), [sink], temporal=steady).run()
 
         assert result.detections == 1
-        # Confirmed at the third sight, and held for two frames.
-        assert result.frames_with_objects == 3 + 2
+        # Sure, so confirmed at once; held for two frames.
+        assert result.frames_with_objects == 5 + 2
         counts = [any(each.confirmed for each in composed.objects) for composed in sink.frames]
-        assert counts == [False] * 5 + [True] * 5 + [False] * 18
+        assert counts == [False] * 3 + [True] * 7 + [False] * 18
 
 
 class TestView:
