@@ -320,7 +320,7 @@ class TestRecord:
         recording = record(network.load(), clip)
 
         off = replay(recording, PRESETS["off"])
-        confirmed = replay(recording, replace(STEADY, confirm_ms=150, window_ms=400))
+        confirmed = replay(recording, replace(STEADY, confirm_ms=60, window_ms=400))
 
         assert off.shape == (12, SIZE_PX, SIZE_PX)
         assert off[0].any()
