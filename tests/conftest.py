@@ -296,11 +296,18 @@ class Running:
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             )
 
-    def wait_for_lines(self, count: int, path: Path | None = None) -> None:
-        """Until a file, or stderr, has so many lines; fails if the command ends before."""
-        path = path or self._errors
+    def wait_for_frames(self, count: int, events: Path) -> None:
+        """Until an events file tells of so many frames."""
+        self._wait_for(lambda text: text.count('"type": "frame"') >= count, events)
+
+    def wait_for_lines(self, count: int) -> None:
+        """Until stderr has so many lines."""
+        self._wait_for(lambda text: text.count("\n") >= count, self._errors)
+
+    def _wait_for(self, holds: Callable[[str], bool], path: Path) -> None:
+        """Until it holds of a file's text; fails if the command ends before."""
         deadline_s = time.monotonic() + DEADLINE_S
-        while not path.is_file() or path.read_bytes().count(b"\n") < count:
+        while not path.is_file() or not holds(path.read_text()):
             assert self._process.poll() is None, self._errors.read_text()
             assert time.monotonic() < deadline_s, "hangs"
             time.sleep(0.01)

@@ -144,7 +144,7 @@ def serve(connection: Connection, load: Load, engine: Engine) -> None:
             # A cancellation that comes when all is done already means nothing.
             if not isinstance(order, Cancel):
                 connection.send(_carry_out(order, held, connection))
-    except (EOFError, BrokenPipeError):
+    except (EOFError, ConnectionError):
         held.close()
 
 
@@ -154,7 +154,7 @@ def _carry_out(order: Order, held: "_Held", connection: Connection) -> Finished 
         return Finished(order.run(segmenter, connection.send, connection.poll))
     except PranetError as error:
         return Failed(str(error))
-    except BrokenPipeError:
+    except ConnectionError:
         raise
     except Exception:
         logger.exception("an order failed")

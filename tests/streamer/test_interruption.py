@@ -51,10 +51,11 @@ def _report(path: Path) -> dict[str, Any]:
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
-    """All lines of an events file, each of them whole."""
+    """The lines on frames of an events file, each line of which is whole."""
     text = path.read_text()
     assert text.endswith("\n")
-    events = [json.loads(line) for line in text.splitlines()]
+    lines = [json.loads(line) for line in text.splitlines()]
+    events = [line for line in lines if line["type"] == "frame"]
     assert [event["frame"] for event in events] == list(range(len(events)))
     return events
 
@@ -79,7 +80,7 @@ class TestSignal:
             *("--source", long_clip, "--output", output, "--masks", masks),
             *("--events", events, "--report", report),
         )
-        running.wait_for_lines(40, events)
+        running.wait_for_frames(40, events)
         running.send(number)
         outcome = running.finish()
 
@@ -147,7 +148,7 @@ class TestSignal:
             *("--model", model, "--backend", "eager", "--threads", "1"),
             fake=False,
         )
-        running.wait_for_lines(5, events)
+        running.wait_for_frames(5, events)
         running.send(signal.SIGINT)
         outcome = running.finish()
 
@@ -169,7 +170,7 @@ class TestKill:
             *("--source", long_clip, "--output", output, "--masks", masks, "--events", events),
             *("--threshold", "0.99"),  # empty masks, which do not fill a buffer soon
         )
-        running.wait_for_lines(95, events)
+        running.wait_for_frames(95, events)
         running.send(signal.SIGKILL)
         outcome = running.finish()
 
