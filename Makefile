@@ -7,7 +7,7 @@ OUT ?= out
 
 BIN := $(VENV)/bin
 
-.PHONY: run demo test lint types bench bench-peers clean
+.PHONY: run demo test test-tensorrt lint types bench bench-peers gpu-check clean
 
 run: $(VENV)/.run
 	$(BIN)/pranet-stream --source "$(SOURCE)" --output $(OUT)/overlay.mp4 \
@@ -19,6 +19,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# That every network converts, by TensorRT's own builder, which needs no GPU for it.
+test-tensorrt: tests/tensorrt/.venv/.installed
+	PRANET_TENSORRT_TESTS=1 tests/tensorrt/.venv/bin/python -m pytest tests/tensorrt
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,10 +33,23 @@ types: $(VENV)/.dev
 bench: $(VENV)/.run
 	$(BIN)/pranet-bench file "$(SOURCE)"
 
+# Uses what is there: its own environment if it was made, else that of the caller.
+gpu-check:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m demos.gpu_check
+
 # Other programs for the same task, which have a virtual environment of their own.
 bench-peers: $(VENV)/.dev benchmarks/.venv/.installed
 	$(BIN)/pranet-bench peers "$(SOURCE)" --size 1920x1080 --report docs/benchmarks/peers.json \
 		--markdown docs/benchmarks.md --plots docs/benchmarks
+
+# Sees the packages of the main one, of the same Python: a torch of its own would be gigabytes.
+tests/tensorrt/.venv/.installed: tests/tensorrt/requirements.txt $(VENV)/.dev
+	$(BIN)/python -m venv --clear tests/tensorrt/.venv
+	$(BIN)/python -c "import site; print(*site.getsitepackages(), sep='\n')" > \
+		"$$(tests/tensorrt/.venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/main.pth"
+	tests/tensorrt/.venv/bin/python -m pip install -qq --upgrade "pip>=25"
+	tests/tensorrt/.venv/bin/python -m pip install -qq --no-deps --requirement $<
+	touch $@
 
 benchmarks/.venv/.installed: benchmarks/requirements.txt
 	test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
@@ -62,4 +79,4 @@ define install
 endef
 
 clean:
-	rm -rf $(VENV) benchmarks/.venv $(OUT) build *.egg-info
+	rm -rf $(VENV) benchmarks/.venv tests/tensorrt/.venv $(OUT) build *.egg-info

@@ -4,7 +4,7 @@ import cv2
 from turn import Mask, OnMask, Run, Task, take_turn
 
 from streamer import Pipeline, Style, VideoSink, load_segmenter, open_source
-from streamer.frame import AudioPacket
+from streamer.audio import AudioPacket
 from streamer.objects import full_size_mask
 from streamer.sinks import Composed, Sink
 from streamer.temporal import find_preset

@@ -161,7 +161,7 @@ def run(
             results = _score(load, folders, minmax=minmax, worst=worst, sheets=sheets)
         elif backend == "openvino" or precision == "bf16" or minmax or worst:
             raise DataError(
-                "several classes are scored by the eager backend in f32, "
+                "several classes are scored by the eager backend in fp32, "
                 "without --minmax and --worst"
             )
         else:
@@ -299,7 +299,7 @@ def _score_classes(checkpoint: CheckpointInfo, folders: dict[str, list[Pair]]) -
             **evaluate(network, pairs),
             "engine": {
                 "backend": "eager",
-                "precision": "f32",
+                "precision": "fp32",
                 "checkpoint_sha256": checkpoint.sha256,
             },
             "versions": reports.versions(),

@@ -15,7 +15,7 @@ from demos.sequence_runs import Clip, Recording, frames_of
 from pranet.errors import PranetError
 from pranet.metrics.detection import Masks, false_areas, frame_durations, runs
 from pranet.metrics.temporal import flicker, label_changes, marked
-from streamer.color import RgbReader
+from streamer.rgb import RgbReader
 from streamer.sinks.base import prepare_path, reporting_errors
 
 #: Frames of a strip: so many before the step in which most flickers, and as many after it.

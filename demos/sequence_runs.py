@@ -20,12 +20,12 @@ from pranet.errors import DataError
 from pranet.metrics.detection import Masks
 from pranet.metrics.temporal import Flow
 from pranet.sequence import Truth
-from streamer.color import RgbReader
 from streamer.engine import Pending, Segmenter
 from streamer.frame import Frame, View
 from streamer.motion import Luma, find_motion, small_luma
 from streamer.objects import full_size_mask
 from streamer.planes import planes
+from streamer.rgb import RgbReader
 from streamer.sources import open_source
 from streamer.temporal import Stabiliser, Temporal
 

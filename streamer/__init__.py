@@ -8,13 +8,17 @@ pipeline = Pipeline(source, segmenter, [VideoSink("overlay.mp4", source.info)])
 print(pipeline.run().rate)
 """
 
-from streamer.engine import load_segmenter
-from streamer.frame import Frame, Segmentation, View
-from streamer.overlay import Style
-from streamer.pipeline import Pipeline, RunResult
-from streamer.sinks import EventSink, VideoSink, open_mask_sink
-from streamer.sources import open_source
-from streamer.temporal import PRESETS, Temporal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamer.engine import load_segmenter
+    from streamer.frame import Frame, Segmentation, View
+    from streamer.overlay import Style
+    from streamer.pipeline import Pipeline, RunResult
+    from streamer.sinks import EventSink, VideoSink, open_mask_sink
+    from streamer.sources import open_source
+    from streamer.temporal import PRESETS, Temporal
 
 __all__ = [
     "PRESETS",
@@ -31,3 +35,26 @@ __all__ = [
     "open_mask_sink",
     "open_source",
 ]
+
+# Looked up when they are asked for: parts that need neither video nor OpenCV work without them.
+_HOMES = {
+    "EventSink": "streamer.sinks",
+    "Frame": "streamer.frame",
+    "PRESETS": "streamer.temporal",
+    "Pipeline": "streamer.pipeline",
+    "RunResult": "streamer.pipeline",
+    "Segmentation": "streamer.frame",
+    "Style": "streamer.overlay",
+    "Temporal": "streamer.temporal",
+    "VideoSink": "streamer.sinks",
+    "View": "streamer.frame",
+    "load_segmenter": "streamer.engine",
+    "open_mask_sink": "streamer.sinks",
+    "open_source": "streamer.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,35 +1,24 @@
-"""Colour: which matrix and range a stream's YUV values have, and the network's RGB input.
+"""Colour: which matrix and range a stream's YUV values have.
 
 Streams often say nothing ("unspecified"). Then size decides, as broadcast practice has it: HD is
 BT.709, SD is BT.601, and the range is limited unless the pixel format itself is full range.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import av
-import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import av
 
 HD_HEIGHT_PX = 720
 
 #: Luma weights (Kr, Kb) of each matrix: ITU-R BT.601, BT.709, BT.2020.
 LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 
+# What a decoder reports as range (AVColorRange).
+_LIMITED, _FULL = 1, 2
 # AVColorSpace values as a decoder reports them (ITU-T H.273, table 4).
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020", 10: "bt2020"}
-#: swscale's names of the matrices.
-SWSCALE = {
-    "bt601": Colorspace.ITU601,
-    "bt709": Colorspace.ITU709,
-    "bt2020": Colorspace.bt2020,
-}
-#: Pixel formats that swscale reads as full range, whatever it is told.
-_ALWAYS_FULL = ("gray", "yuvj")
-
-# Area averages where it reduces, so nothing aliases, and is bilinear where it enlarges. Without the
-# two flags swscale's fast paths are off by up to 5 of 255.
-_INTERPOLATION = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +41,13 @@ class ColorDescription:
 
 
 def describe(
-    picture: av.VideoFrame, *, matrix: str = "auto", full_range: bool | None = None
+    picture: "av.VideoFrame", *, matrix: str = "auto", full_range: bool | None = None
 ) -> ColorDescription:
     """The colour description of a decoded picture; the arguments override what it says."""
     by_size = "bt709" if picture.height >= HD_HEIGHT_PX else "bt601"
     said = _MATRICES.get(picture.colorspace)
-    range_said = picture.color_range in (ColorRange.MPEG, ColorRange.JPEG)
-    is_full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    range_said = picture.color_range in (_LIMITED, _FULL)
+    is_full = picture.color_range == _FULL or picture.format.name.startswith("yuvj")
     description = ColorDescription(said or by_size, is_full, not (said and range_said))
     if matrix != "auto":
         description = replace(description, matrix=matrix)
@@ -90,43 +79,3 @@ def rgb_to_yuv(
         )
     y, u, v = (round(min(max(code, 0), 256 * scale - 1)) for code in codes)
     return y, u, v
-
-
-class RgbReader:
-    """Reads pictures as small RGB images; keeps swscale's tables between frames.
-
-    Only the network's input is ever converted to RGB. One instance belongs to one thread.
-    """
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-        self._unranged = VideoReformatter()
-
-    def read(
-        self, picture: av.VideoFrame, color: ColorDescription, width_px: int, height_px: int
-    ) -> NDArray[np.uint8]:
-        """The whole picture, scaled, as RGB (height_px, width_px, 3), full range."""
-        if not color.full_range and picture.format.name.startswith(_ALWAYS_FULL):
-            # Scaled first, as it is, into a format whose range can be chosen.
-            picture = self._unranged.reformat(
-                picture,
-                width=width_px,
-                height=height_px,
-                format="yuv444p",
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.JPEG,
-                interpolation=_INTERPOLATION,
-                threads=1,
-            )
-        small = self._reformatter.reformat(
-            picture,
-            width=width_px,
-            height=height_px,
-            format="rgb24",
-            src_colorspace=SWSCALE[color.matrix],
-            src_color_range=ColorRange.JPEG if color.full_range else ColorRange.MPEG,
-            dst_color_range=ColorRange.JPEG,
-            interpolation=_INTERPOLATION,
-            threads=1,
-        )
-        return np.asarray(small.to_ndarray(), np.uint8)

@@ -4,16 +4,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from streamer.color import ColorDescription
 
 if TYPE_CHECKING:
-    AudioPacket = av.Packet[av.AudioStream]
-else:
-    AudioPacket = av.Packet
+    import av
 
 Probability = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -44,7 +41,7 @@ class Frame:
         color: how its YUV values are to be read.
     """
 
-    picture: av.VideoFrame
+    picture: "av.VideoFrame"
     index: int
     pts: int
     time_base: Fraction

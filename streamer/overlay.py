@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -20,11 +21,17 @@ from streamer.frame import Segmentation
 from streamer.objects import Outline, find_outline
 from streamer.planes import Plane, Samples, bit_depth, planes
 
+if TYPE_CHECKING:
+    from streamer.gpu.overlay import Lines
+    from streamer.gpu.picture import YuvPicture
+
 Coverage = NDArray[np.uint8]
 Rgb = tuple[int, int, int]
 
 #: Fractional bits of the coordinates that OpenCV draws with.
 _SHIFT = 4
+#: Coverage of the badge's plate, 0…255.
+PLATE = 150
 #: Width of the line around what is not confirmed yet, as a share of that around what is.
 TENTATIVE_WIDTH = 0.4
 
@@ -78,17 +85,32 @@ class Overlay:
         self._color = color
 
     def draw(
-        self, picture: av.VideoFrame, segmentation: Segmentation | None, status: str
+        self,
+        picture: av.VideoFrame,
+        segmentation: Segmentation | None,
+        status: str,
+        on_gpu: "YuvPicture | None" = None,
     ) -> av.VideoFrame:
         """Draw the markers into a picture.
 
         Args:
-            picture: of a `DRAWABLE` format. It is written to if nobody else holds it, and copied
-                if the decoder still refers to it; so use the picture that is returned.
+            picture: of a `DRAWABLE` format, or on the GPU. It is written to if nobody else holds
+                it, and copied if the decoder still refers to it; so use the picture that is
+                returned.
             segmentation: what to outline, if anything.
             status: text of the badge.
+            on_gpu: the picture's samples there, if its network reads them there: the markers are
+                then drawn there, and only what they change comes back.
         """
+        if picture.format.name == "cuda":
+            return self._draw_on_gpu(picture, segmentation, status)
         style = self._style
+        if on_gpu is not None and segmentation is not None:
+            from streamer.gpu.overlay import draw_into
+
+            picture.make_writable()
+            draw_into(picture, on_gpu, segmentation, self._lines(picture))
+            segmentation = None
         fill = style.fill_opacity > 0
         outline = find_outline(segmentation, regions=fill) if segmentation else Outline([], [], [])
         if not any((outline.lines, outline.regions, outline.tentative, style.badge)):
@@ -96,45 +118,77 @@ class Overlay:
         # The decoder predicts later pictures from this one, so its buffer must stay untouched.
         picture.make_writable()
         code = rgb_to_yuv(style.color, self._color, bit_depth(picture))
-        width_px = style.line_width_px or max(1, round(picture.height / 240))
+        width_px, thin_width_px = self._widths_px(picture)
         for plane in planes(picture):
             if fill:
                 _draw_regions(plane, outline.regions, code, style.fill_opacity)
             _draw_lines(plane, outline.lines, code, width_px)
-            _draw_lines(plane, outline.tentative, code, max(1, round(width_px * TENTATIVE_WIDTH)))
+            _draw_lines(plane, outline.tentative, code, thin_width_px)
         if style.badge:
             self._draw_badge(picture, status)
         return picture
 
+    def _widths_px(self, picture: av.VideoFrame) -> tuple[int, int]:
+        """Of the line around what is confirmed, and around what is tentative."""
+        width_px = self._style.line_width_px or max(1, round(picture.height / 240))
+        return width_px, max(1, round(width_px * TENTATIVE_WIDTH))
+
+    def _draw_on_gpu(
+        self, picture: av.VideoFrame, segmentation: Segmentation | None, status: str
+    ) -> av.VideoFrame:
+        from streamer.gpu import overlay
+        from streamer.gpu.surface import as_tensors
+
+        tensors = as_tensors(picture)
+        if segmentation is not None:
+            overlay.draw_boundary(tensors, segmentation, self._lines(picture))
+        if self._style.badge:
+            text, margin_px = _render_badge(status, picture.height), _badge_margin_px(picture)
+            black, white = self._badge_codes(8)
+            overlay.draw_badge(tensors, overlay.Badge(text, margin_px, PLATE, black, white))
+        return picture
+
+    def _lines(self, picture: av.VideoFrame) -> "Lines":
+        from streamer.gpu.overlay import Lines
+
+        code = rgb_to_yuv(self._style.color, self._color, 8)
+        return Lines(code, *self._widths_px(picture), self._style.fill_opacity)
+
+    def _badge_codes(self, bits: int) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Code values of plate and text."""
+        dark, light = (0, 0, 0), (255, 255, 255)
+        return rgb_to_yuv(dark, self._color, bits), rgb_to_yuv(light, self._color, bits)
+
     def _draw_badge(self, picture: av.VideoFrame, status: str) -> None:
-        depth = bit_depth(picture)
-        black = rgb_to_yuv((0, 0, 0), self._color, depth)
-        white = rgb_to_yuv((255, 255, 255), self._color, depth)
-        plate, text = _render_badge(status, picture.height)
-        margin = max(2, picture.height // 90) & ~1
+        black, white = self._badge_codes(bit_depth(picture))
+        text = _render_badge(status, picture.height)
+        margin = _badge_margin_px(picture)
         for plane in planes(picture):
-            for coverage, code in ((plate, black), (text, white)):
-                across, down = plane.step
-                small = coverage[::down, ::across]
-                top, left = margin // down, margin // across
-                window = plane.pixels[top : top + small.shape[0], left : left + small.shape[1]]
-                small = small[: window.shape[0], : window.shape[1]]
-                _blend(window, small, [code[part] for part in plane.components])
+            across, down = plane.step
+            small = text[::down, ::across]
+            top, left = margin // down, margin // across
+            window = plane.pixels[top : top + small.shape[0], left : left + small.shape[1]]
+            _mix(window, PLATE, [black[part] for part in plane.components])
+            small = small[: window.shape[0], : window.shape[1]]
+            _blend(window, small, [white[part] for part in plane.components])
+
+
+def _badge_margin_px(picture: av.VideoFrame) -> int:
+    return max(2, picture.height // 90) & ~1
 
 
 @lru_cache(maxsize=16)
-def _render_badge(status: str, height_px: int) -> tuple[Coverage, Coverage]:
-    """Coverage of the badge's dark plate and of its text."""
+def _render_badge(status: str, height_px: int) -> Coverage:
+    """Coverage of the badge's text, as large as its dark plate."""
     scale = max(height_px / 1100, 0.4)
     thickness = max(1, round(scale * 1.6))
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), baseline = cv2.getTextSize(status, font, scale, thickness)
     pad = max(2, round(height * 0.5))
     shape = ((height + baseline + 2 * pad + 1) & ~1, (width + 2 * pad + 1) & ~1)
-    plate = np.full(shape, 150, np.uint8)
     text = np.zeros(shape, np.uint8)
     cv2.putText(text, status, (pad, pad + height), font, scale, 255, thickness, cv2.LINE_AA)
-    return plate, text
+    return text
 
 
 def _draw_lines(
@@ -214,9 +268,18 @@ def _paint(
 def _blend(window: Samples, coverage: Coverage, code: list[int]) -> None:
     """Mix a colour into a window by coverage (0…255); uncovered samples are not written."""
     rows, columns = np.divmod(np.flatnonzero(coverage), coverage.shape[1])
-    share = coverage[rows, columns].astype(np.int32)[:, None]
-    old = window[rows, columns].astype(np.int32)
-    window[rows, columns] = old + ((np.array(code, np.int32) - old) * share + 127) // 255
+    window[rows, columns] = _mixed(window[rows, columns], coverage[rows, columns, None], code)
+
+
+def _mix(window: Samples, share: int, code: list[int]) -> None:
+    """Mix a colour into all of a window."""
+    window[:] = _mixed(window, share, code)
+
+
+def _mixed(old: Samples, share: Coverage | int, code: list[int]) -> NDArray[np.int32]:
+    """Old values with a share (0…255) of the colour."""
+    before = old.astype(np.int32)
+    return before + ((np.array(code, np.int32) - before) * np.asarray(share, np.int32) + 127) // 255
 
 
 def _to_plane(points: NDArray[np.float64], plane: Plane) -> NDArray[np.float64]:

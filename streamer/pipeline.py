@@ -1,28 +1,28 @@
 """File mode: every frame in is a frame out, in order, with decode, network and encode overlapping.
 
-    decoder thread ──Channel──▶ segmenter thread ──Channel──▶ caller's thread: draw, encode
-                                network, stabiliser
+    decoder ──▶ segmenter: network, motion ──▶ stabiliser ──▶ caller's thread: draw, encode
 
-Each channel holds a few frames; a slow stage holds up the ones before it and nothing is dropped.
+Each stage has a thread and each arrow is a `Channel`, which holds a few frames; a slow
+stage holds up the ones before it and nothing is dropped.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, monotonic_ns, process_time
+from typing import Any
 
 import av
 
+from streamer.audio import AudioPacket
 from streamer.channel import Channel, ClosedError
-from streamer.color import RgbReader
 from streamer.engine.base import Pending, Segmenter
-from streamer.frame import AudioPacket, Frame, Segmentation, View
+from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.latency import StageTimes
-from streamer.motion import small_luma
+from streamer.motion import Luma, Motion, find_motion, small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
-from streamer.planes import crop
 from streamer.sinks.base import Composed, Sink
 from streamer.sources.base import Item, Source
 from streamer.temporal import DEFAULT_PRESET, PRESETS, DetectionLog, Stabiliser, Temporal
@@ -30,7 +30,7 @@ from streamer.view import find_view
 
 #: Frames that wait between two stages: enough to ride over a key frame, small in memory.
 CHANNEL_CAPACITY = 4
-STAGES = ("decode", "convert", "segment", "steady", "draw", "write", "total")
+STAGES = ("decode", "convert", "motion", "segment", "steady", "draw", "write", "total")
 
 
 @dataclass
@@ -78,10 +78,29 @@ class _UnderWay:
     frame: Frame
     pending: Pending
     submitted_ns: int
+    luma: Luma
+    motion: Callable[[], Motion | None] | None
+    on_gpu: Any
 
 
-#: What travels from the segmenter to the drawing stage: a segmented frame, or audio between.
-_Segmented = tuple[Frame, Segmentation] | AudioPacket
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A frame that the network has answered; `on_gpu`: see `Overlay.draw`."""
+
+    frame: Frame
+    probability: Probability
+    luma: Luma
+    motion: Callable[[], Motion | None] | None
+    on_gpu: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """A frame that is ready to be drawn."""
+
+    frame: Frame
+    segmentation: Segmentation
+    on_gpu: Any
 
 
 class Pipeline:
@@ -129,7 +148,8 @@ class Pipeline:
         engine = segmenter.info
         self._status = f"RUNNING | {engine.backend} {engine.precision}"
         self._decoded: Channel[Item] = Channel(CHANNEL_CAPACITY)
-        self._segmented: Channel[_Segmented] = Channel(CHANNEL_CAPACITY)
+        self._answered: Channel[_Answered | AudioPacket] = Channel(CHANNEL_CAPACITY)
+        self._steadied: Channel[_Steady | AudioPacket] = Channel(CHANNEL_CAPACITY)
         self._failure: BaseException | None = None
         self._stopping = False
         self._times = StageTimes(STAGES)
@@ -150,13 +170,17 @@ class Pipeline:
         """
         threads = [
             threading.Thread(target=self._guard, args=stage, name=stage[0].__name__, daemon=True)
-            for stage in ((self._decode, self._decoded), (self._segment, self._segmented))
+            for stage in (
+                (self._decode, None, self._decoded),
+                (self._segment, self._decoded, self._answered),
+                (self._steady, self._answered, self._steadied),
+            )
         ]
         start_s, start_cpu_s = monotonic(), process_time()
         for thread in threads:
             thread.start()
         try:
-            for item in self._segmented:
+            for item in self._steadied:
                 self._write(item)
                 self._note(start_s, start_cpu_s)
                 if progress is not None and not isinstance(item, av.Packet):
@@ -170,8 +194,8 @@ class Pipeline:
         except Exception as error:
             self._failure = self._failure or error
         finally:
-            self._decoded.abort()
-            self._segmented.abort()
+            for channel in (self._decoded, self._answered, self._steadied):
+                channel.abort()
             for thread in threads:
                 thread.join()
             self._close_sinks()
@@ -187,7 +211,9 @@ class Pipeline:
         """End the run after the frame at hand, which reaches all sinks; for signal handlers."""
         self._stopping = True
 
-    def _guard(self, work: Callable[[], None], out: Channel[object]) -> None:
+    def _guard(
+        self, work: Callable[[], None], source: Channel[Any] | None, out: Channel[Any]
+    ) -> None:
         """Run one stage; its error reaches the caller of `run`, its end the next stage."""
         try:
             work()
@@ -198,8 +224,8 @@ class Pipeline:
         finally:
             # What the stage has put is still written; what it would have taken is not wanted.
             out.finish()
-            if work == self._segment:
-                self._decoded.abort()
+            if source is not None:
+                source.abort()
 
     def _decode(self) -> None:
         items = iter(self._source)
@@ -223,18 +249,25 @@ class Pipeline:
         return self._duration_s is not None and time_s >= self._duration_s
 
     def _segment(self) -> None:
-        reader = RgbReader()
-        size_px = self._segmenter.info.input_size
+        reader = self._segmenter.reader()
+        view = None if self._whole else self._view
         under_way: deque[_UnderWay | AudioPacket] = deque()
         running = 0
+        before: Luma | None = None
         for item in self._decoded:
             if isinstance(item, av.Packet):
                 under_way.append(item)
                 continue
             with self._times.measure("convert"):
-                picture = item.picture if self._whole else crop(item.picture, self._view)
-                image = reader.read(picture, item.color, size_px, size_px)
-            under_way.append(_UnderWay(item, self._segmenter.submit(image), monotonic_ns()))
+                image = reader.read(item.picture, item.color, view)
+            pending, submitted_ns = self._segmenter.submit(image), monotonic_ns()
+            with self._times.measure("motion"):
+                luma = small_luma(item.picture, self._view)
+                motion = self._find_motion(before, luma)
+            before = luma
+            # What was brought to a GPU can be drawn upon there.
+            on_gpu = getattr(image, "picture", None)
+            under_way.append(_UnderWay(item, pending, submitted_ns, luma, motion, on_gpu))
             running += 1
             # As many frames at once as the engine has streams, handed on in the source's order.
             if running == self._segmenter.info.streams:
@@ -243,30 +276,53 @@ class Pipeline:
         while under_way:
             self._hand_on(under_way)
 
+    def _find_motion(self, before: Luma | None, luma: Luma) -> Callable[[], Motion | None] | None:
+        """Ahead of the stabiliser, while the network works; unless it will hardly need it."""
+        if before is None or not self._stabiliser.wants_motion:
+            return None
+        found = find_motion(before, luma, coarse=True)
+        return lambda: found
+
     def _hand_on(self, under_way: deque[_UnderWay | AudioPacket]) -> None:
         """Pass on everything up to and including the oldest frame."""
         while under_way:
             item = under_way.popleft()
             if isinstance(item, av.Packet):
-                self._segmented.put(item)
+                self._answered.put(item)
                 continue
             probability = item.pending.result()
             self._times.add_since("segment", item.submitted_ns)
-            with self._times.measure("steady"):
-                luma = small_luma(item.frame.picture, self._view)
-                steady = self._stabiliser.steady(probability, luma, item.frame.time_s)
-            self._segmented.put((item.frame, steady))
+            self._answered.put(
+                _Answered(item.frame, probability, item.luma, item.motion, item.on_gpu)
+            )
             return
 
-    def _write(self, item: _Segmented) -> None:
+    def _steady(self) -> None:
+        for item in self._answered:
+            if isinstance(item, av.Packet):
+                self._steadied.put(item)
+                continue
+            with self._times.measure("steady"):
+                steady = self._stabiliser.steady(
+                    item.probability, item.luma, item.frame.time_s, item.motion
+                )
+            self._steadied.put(_Steady(item.frame, steady, item.on_gpu))
+
+    def _write(self, item: _Steady | AudioPacket) -> None:
         if isinstance(item, av.Packet):
             for sink in self._sinks:
                 sink.write_audio(item)
             return
-        frame, segmentation = item
+        frame, segmentation = item.frame, item.segmentation
         with self._times.measure("draw"):
             objects = find_objects(segmentation)
-            picture = self._overlay.draw(frame.picture, segmentation, self._status)
+            picture = self._overlay.draw(frame.picture, segmentation, self._status, item.on_gpu)
+            if picture.format.name == "cuda":
+                from streamer.gpu.surface import download
+
+                # Once for all sinks, which are the host's.
+                picture = download(picture)
+                frame = replace(frame, picture=picture)
         with self._times.measure("write"):
             composed = Composed(frame, picture, segmentation, objects)
             for sink in self._sinks:

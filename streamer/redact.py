@@ -22,8 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.audio import AudioPacket
 from streamer.color import ColorDescription, rgb_to_yuv
-from streamer.frame import AudioPacket, Frame, Mask
+from streamer.frame import Frame, Mask
 from streamer.overlay import Overlay
 from streamer.planes import bit_depth, blank_like, planes
 from streamer.sinks.base import Composed, Sink

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streamer.cli import file_mode, live_mode, main
 from streamer.engine import EngineInfo
+from streamer.rgb import SquareReader
 
 #: No engine is ready and no file has grown by then: something hangs.
 DEADLINE_S = 240
@@ -43,10 +44,14 @@ class RedSegmenter:
     pause_after: take a little time for so many frames, and much for each one after them.
     """
 
-    info = EngineInfo("red", "0" * 64, "fake", "f32", "cpu", input_size=32, streams=2, threads=1)
+    info = EngineInfo("red", "0" * 64, "fake", "fp32", "cpu", input_size=32, streams=2, threads=1)
 
     def __init__(self, pause_after: int | None = None) -> None:
         self._left = pause_after
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> Probed:
         pause_s = 0.0

@@ -405,14 +405,14 @@ class TestRealNetwork:
         for backend in ("eager", "openvino"):
             path = tmp_path / f"{backend}.json"
             ran = pranet_eval(
-                *data(folder), "--model", model, "--backend", backend, "--precision", "f32",
+                *data(folder), "--model", model, "--backend", backend, "--precision", "fp32",
                 "--report", path, fake=False,
             )  # fmt: skip
             assert ran.code == 0
             results[backend] = read_json(path)["set"]
             engine = results[backend].pop("engine")
             assert results[backend].pop("versions")["openvino"]
-            assert (engine["backend"], engine["precision"]) == (backend, "f32")
+            assert (engine["backend"], engine["precision"]) == (backend, "fp32")
 
         eager, openvino = results.values()
         assert all(0 < eager[metric] < 100 for metric in ("mDice", "Dice", "HD95", "MAE"))

@@ -49,10 +49,13 @@ class Ready:
 class Blinking:
     def __init__(self, threads):
         self.info = EngineInfo(
-            "red", "0" * 64, "fake", "f32", "cpu", input_size=32, streams=2, threads=threads
+            "red", "0" * 64, "fake", "fp32", "cpu", input_size=32, streams=2, threads=threads
         )
         self.seen = 0
         self.closed = False
+
+    def reader(self) -> SquareReader:
+        return SquareReader(self.info.input_size)
 
     def submit(self, image):
         self.seen += 1

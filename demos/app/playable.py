@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import av
 
+from streamer.audio import AudioPacket
 from streamer.errors import SourceError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.sinks.base import Composed, Sink
 from streamer.sources.base import Item, Source
 from streamer.sources.conform import Conformer

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from demos.app.choices import Choices, Engine
 from demos.app.notices import spell_share
-from streamer.color import ColorDescription, RgbReader
+from streamer.color import ColorDescription
 from streamer.engine import Segmenter
 from streamer.errors import SourceError
 from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.objects import DetectedObject, find_objects
 from streamer.overlay import Overlay
+from streamer.rgb import RgbReader
 from streamer.sinks.snapshot import BgrReader
 from streamer.sources.images import ImageSource
 

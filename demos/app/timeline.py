@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from streamer.frame import AudioPacket
+from streamer.audio import AudioPacket
 from streamer.sinks.base import Composed
 from streamer.temporal import Detection, DetectionLog
 

@@ -12,8 +12,8 @@ from demos.app.playable import PlayableSource, check_clip, spell_duration
 from demos.app.segments import make_seekable
 from demos.app.timeline import News, TimelineSink
 from streamer import report as reports
+from streamer.audio import AudioPacket
 from streamer.engine import Segmenter
-from streamer.frame import AudioPacket
 from streamer.pipeline import Pipeline, RunResult
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sinks.base import Composed, reporting_errors

@@ -21,7 +21,7 @@ from streamer.latency import Histogram
 #: Frames through each engine before anything counts.
 WARM_UP_FRAMES = 20
 #: What the others are held against, where it is there: plain PyTorch.
-REFERENCE = "eager f32"
+REFERENCE = "eager fp32"
 
 _Image = NDArray[np.uint8]
 

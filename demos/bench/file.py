@@ -14,14 +14,15 @@ from demos.bench.cost import Cost
 from demos.bench.report import Grid, Measured
 from demos.bench.statistics import Distribution, delay_figures, higher, lower, ratios
 from demos.benchmarks.live_runs import Span
-from streamer.color import RgbReader
+from streamer.audio import AudioPacket
 from streamer.engine import Segmenter
-from streamer.frame import AudioPacket, Frame, Probability, View
+from streamer.frame import Frame, Probability, View
 from streamer.latency import Histogram
 from streamer.motion import small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
 from streamer.pipeline import Pipeline
+from streamer.rgb import RgbReader
 from streamer.sinks import Composed, Sink, VideoSink
 from streamer.temporal import Stabiliser, Temporal
 

@@ -39,6 +39,7 @@ from streamer.frame import Probability
 from streamer.live.pipeline import LivePipeline
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import State
+from streamer.rgb import SquareReader
 from streamer.sources import open_live
 
 STALL_S = 0.5
@@ -121,6 +122,10 @@ class _Troubled:
         self.info = segmenter.info
         self._segmenter = segmenter
         self._trouble = trouble
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> Pending:
         pending = self._segmenter.submit(image)

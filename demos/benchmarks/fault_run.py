@@ -20,6 +20,7 @@ from streamer.engine import EngineInfo
 from streamer.live.pipeline import LivePipeline
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import State, StateChange
+from streamer.rgb import SquareReader
 from streamer.sinks import EventSink, RotatingSink, Sink, VideoSink, WallTime
 from streamer.sources import LONGEST_RETRY_S, SourceInfo
 from streamer.sources.mock_card import MockCard, MockSlot
@@ -190,7 +191,11 @@ class Answer:
 class RedSegmenter:
     """A stand-in for the network, which answers at once: how red a pixel is is its probability."""
 
-    info = EngineInfo("red", "0" * 64, "fake", "f32", "cpu", input_size=32, streams=1, threads=1)
+    info = EngineInfo("red", "0" * 64, "fake", "fp32", "cpu", input_size=32, streams=1, threads=1)
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> Answer:
         """See `Segmenter.submit`."""

@@ -15,9 +15,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from streamer.audio import AudioPacket
 from streamer.cores import usable_cores
 from streamer.engine.base import EngineInfo
-from streamer.frame import AudioPacket
 from streamer.latency import GROWTH, HIGHEST_MS, LOWEST_MS, Histogram
 from streamer.planes import planes
 from streamer.report import versions

@@ -12,12 +12,13 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from streamer.audio import AudioPacket
 from streamer.engine import EngineInfo, Segmenter
 from streamer.errors import SourceError
-from streamer.frame import AudioPacket
 from streamer.live.pipeline import LivePipeline
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import State
+from streamer.rgb import SquareReader
 from streamer.sinks import Composed, VideoSink
 from streamer.sinks.base import Sink
 from streamer.sinks.rotation import RotatingSink
@@ -32,7 +33,13 @@ PART_S = 10.0
 class FixedSegmenter:
     """A network that costs nothing: a square in the middle is a polyp."""
 
-    info = EngineInfo("fixed", "0" * 64, "fixed", "f32", "cpu", input_size=64, streams=1, threads=1)
+    info = EngineInfo(
+        "fixed", "0" * 64, "fixed", "fp32", "cpu", input_size=64, streams=1, threads=1
+    )
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> "FixedSegmenter":
         """See `Segmenter`."""

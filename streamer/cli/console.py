@@ -82,7 +82,7 @@ def describe_live(info: SourceInfo, max_mask_age_ms: float) -> None:
 def _describe_source(info: SourceInfo) -> None:
     console.print(
         f"source  {info.name}: {info.width}x{info.height}, {float(info.rate):.2f} fps, "
-        f"{info.pixel_format}, {info.color}"
+        f"{info.pixel_format}, {info.color}, decoded by {info.decoder}"
     )
 
 

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+from pranet.checkpoint import read_info
 from streamer import report as reports
 from streamer.cli.console import console, describe, progress, summarise
 from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
+from streamer.engine.choice import choose_backend
 from streamer.errors import OutputError, StreamError
 from streamer.pipeline import Pipeline, RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
-from streamer.sources import Source, open_source, resolve_source
+from streamer.sources import Decode, Source, open_source, resolve_source
 from streamer.temporal import find_preset
 from streamer.view import find_view
 
@@ -38,6 +40,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
         color_matrix=options.color_matrix,
         full_range=options.full_range,
         interlaced=options.interlaced,
+        decode=_where_to_decode(options),
     )
     sinks: list[Sink] = []
     try:
@@ -88,6 +91,16 @@ def run(options: Options, source: str, settings: Settings) -> bool:
         for sink in sinks:
             sink.close()
         opened.close()
+
+
+def _where_to_decode(options: Options) -> Decode:
+    """On the GPU only where the network is as well: else each picture would cross twice."""
+    if options.decode != "auto":
+        return options.decode
+    backend: str = options.backend
+    if backend == "auto":
+        backend = choose_backend(read_info(options.model), options.precision).backend
+    return "auto" if backend in ("cuda", "tensorrt") else "cpu"
 
 
 def _run(

@@ -14,6 +14,7 @@ from streamer.errors import StreamError
 from streamer.frame import View
 from streamer.overlay import Style, parse_color
 from streamer.settings import Settings, load_settings
+from streamer.sources import Decode
 
 Matrix = Literal["auto", "bt601", "bt709", "bt2020"]
 Range = Literal["auto", "limited", "full"]
@@ -74,6 +75,9 @@ class Options:
         Deinterlace | None,
         _option(_IN, "bob: field rate; blend: frame rate. Else by the settings, or bob."),
     ] = None
+    decode: Annotated[
+        Decode, _option(_IN, "Of files; auto: on the GPU if the network is there and it can.")
+    ] = "auto"
     color_matrix: Annotated[Matrix, _option(_IN, "YUV matrix; auto: as tagged, else by size.")] = (
         "auto"
     )
@@ -128,9 +132,7 @@ class Options:
     log: Annotated[Path | None, _option(_LIVE, "Messages and states as JSON lines.")] = None
     model: Annotated[str, _option(_NET, "Bundled checkpoint or a path.")] = DEFAULT_MODEL
     backend: Annotated[Backend, _option(_NET, "Engine.")] = "auto"
-    precision: Annotated[Precision, _option(_NET, "auto: bf16 where the CPU has it, else f32.")] = (
-        "auto"
-    )
+    precision: Annotated[Precision, _option(_NET, "auto: the fastest that loses nothing.")] = "auto"
     threshold: Annotated[
         float, _option(_NET, "Probability from which on a pixel is polyp.", min=0.01, max=0.99)
     ] = 0.5

@@ -1,17 +1,25 @@
 """What every engine offers, and how one is chosen."""
 
+import logging
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pranet.checkpoint import DEFAULT_MODEL, read_info
+from streamer.color import ColorDescription
+from streamer.engine.choice import choose_backend
 from streamer.errors import EngineError
-from streamer.frame import Probability
+from streamer.frame import Probability, View
 
-Backend = Literal["auto", "openvino", "eager"]
-Precision = Literal["auto", "f32", "bf16"]
+if TYPE_CHECKING:
+    import av
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "openvino", "eager", "cuda", "tensorrt"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -44,13 +52,30 @@ class Pending(Protocol):
         """Wait for the probability map (h, w), 0…1; the array is the caller's own."""
 
 
+class Reader(Protocol):
+    """Makes a network's input of pictures. One thread owns it."""
+
+    def read(
+        self, picture: "av.VideoFrame", color: ColorDescription, view: View | None = None
+    ) -> Any:
+        """What `Segmenter.submit` takes for a picture, or for a part of it.
+
+        Args:
+            picture: of a `DRAWABLE` format, or on the GPU where the engine is there as well.
+            view: the part, brought to `whole_samples`; None for all of it.
+        """
+
+
 class Segmenter(Protocol):
     """A compiled network. One thread owns it."""
 
     info: EngineInfo
 
-    def submit(self, image: NDArray[np.uint8]) -> Pending:
-        """Start on an RGB image (input_size, input_size, 3).
+    def reader(self) -> Reader:
+        """What reads pictures for this engine, where they are best read: by the CPU or by a GPU."""
+
+    def submit(self, image: NDArray[np.uint8] | Any) -> Pending:
+        """Start on an RGB image (input_size, input_size, 3), or on what `reader` made.
 
         At most `info.streams` frames run at once; a further `submit` waits for a free place.
 
@@ -74,8 +99,8 @@ def load_segmenter(
 
     Args:
         model: name of a bundled checkpoint, or path of one.
-        backend: ``auto`` takes OpenVINO.
-        precision: ``auto`` takes bf16 where the CPU has it, else f32.
+        backend: ``auto`` takes what `choose_backend` finds best for this machine.
+        precision: ``auto`` takes fp16 on a GPU, bf16 on a CPU that has it, else fp32.
         streams: frames worked on at once; 0 for one per core, at most four: most frames per
             second. 1 gives the shortest delay.
         threads: CPU threads in all; 0 for all cores.
@@ -85,7 +110,20 @@ def load_segmenter(
         EngineError: the engine cannot be used here.
     """
     checkpoint = read_info(model)
-    if backend in ("auto", "openvino"):
+    if backend == "auto":
+        choice = choose_backend(checkpoint, precision)
+        logger.info("engine: %s", choice)
+        backend = choice.backend
+        if backend == "tensorrt":
+            from streamer.engine.cuda import load_tensorrt
+
+            try:
+                return load_tensorrt(checkpoint, precision=precision)
+            except EngineError as error:
+                # Such as after an update of the driver.
+                logger.warning("engine: cuda, since the TensorRT engine does not fit: %s", error)
+                backend = "cuda"
+    if backend == "openvino":
         from streamer.engine.openvino import OpenVinoSegmenter
 
         return OpenVinoSegmenter(checkpoint, precision=precision, streams=streams, threads=threads)
@@ -93,4 +131,12 @@ def load_segmenter(
         from streamer.engine.eager import EagerSegmenter
 
         return EagerSegmenter(checkpoint, precision=precision, threads=threads)
-    raise EngineError(f"unknown backend {backend!r}; known: auto, openvino, eager")
+    if backend == "cuda":
+        from streamer.engine.cuda import load_cuda
+
+        return load_cuda(checkpoint, precision=precision)
+    if backend == "tensorrt":
+        from streamer.engine.cuda import load_tensorrt
+
+        return load_tensorrt(checkpoint, precision=precision)
+    raise EngineError(f"unknown backend {backend!r}; known: {', '.join(get_args(Backend))}")

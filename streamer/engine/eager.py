@@ -10,6 +10,7 @@ from pranet.checkpoint import CheckpointInfo, load_model
 from streamer.engine.base import EngineInfo, Precision
 from streamer.errors import EngineError
 from streamer.frame import Probability
+from streamer.rgb import SquareReader
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class EagerSegmenter:
         self, checkpoint: CheckpointInfo, *, precision: Precision = "auto", threads: int = 0
     ) -> None:
         if precision == "bf16":
-            raise EngineError("the eager backend runs in f32; use --backend openvino for bf16")
-        if precision not in ("auto", "f32"):
-            raise EngineError(f"unknown precision {precision!r}; known: auto, f32")
+            raise EngineError("the eager backend runs in fp32; use --backend openvino for bf16")
+        if precision not in ("auto", "fp32"):
+            raise EngineError(f"unknown precision {precision!r}; known: auto, fp32")
         if threads:
             torch.set_num_threads(threads)
         model = load_model(checkpoint.path)
@@ -38,12 +39,16 @@ class EagerSegmenter:
             model=model.config.name,
             checkpoint_sha256=checkpoint.sha256,
             backend="eager",
-            precision="f32",
+            precision="fp32",
             device="cpu",
             input_size=model.config.input_size,
             streams=1,
             threads=torch.get_num_threads(),
         )
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> _Done:
         """See `Segmenter.submit`."""

@@ -15,6 +15,7 @@ from streamer.engine import cache
 from streamer.engine.base import EngineInfo, Precision
 from streamer.errors import EngineError
 from streamer.frame import Probability
+from streamer.rgb import SquareReader
 
 # The mere import of OpenVINO reports its use to an analytics service. With this package out of
 # reach it takes its own stand-in, which sends nothing.
@@ -69,7 +70,8 @@ class OpenVinoSegmenter:
         streams = streams or min(cores, MAX_STREAMS)
         chosen = _choose_precision(core, precision)
         settings = {
-            "INFERENCE_PRECISION_HINT": chosen,
+            # OpenVINO's own name of it is the shorter one.
+            "INFERENCE_PRECISION_HINT": "f32" if chosen == "fp32" else chosen,
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(threads),
         }
@@ -87,6 +89,10 @@ class OpenVinoSegmenter:
             streams=streams,
             threads=threads,
         )
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> _Running:
         """See `Segmenter.submit`."""
@@ -119,11 +125,11 @@ def describe_device() -> tuple[str, list[str]]:
 def _choose_precision(core: ov.Core, precision: Precision) -> str:
     capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
-        return "bf16" if "BF16" in capable else "f32"
+        return "bf16" if "BF16" in capable else "fp32"
     if precision == "bf16" and "BF16" not in capable:
-        raise EngineError("this CPU has no bf16 instructions; use --precision f32")
-    if precision not in ("f32", "bf16"):
-        raise EngineError(f"unknown precision {precision!r}; known: auto, f32, bf16")
+        raise EngineError("this CPU has no bf16 instructions; use --precision fp32")
+    if precision not in ("fp32", "bf16"):
+        raise EngineError(f"unknown precision {precision!r}; known: auto, fp32, bf16")
     return precision
 
 

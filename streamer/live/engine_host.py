@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamer.clock import Clock
-from streamer.color import RgbReader
-from streamer.engine.base import EngineInfo, Segmenter
+from streamer.engine.base import EngineInfo, Reader, Segmenter
 from streamer.errors import EngineError
 from streamer.frame import Probability, View
 from streamer.live.cadence import Cadence
@@ -26,7 +25,6 @@ from streamer.live.engine_watch import EngineWatch, Phase, Verdict
 from streamer.live.newest import NewestQueue
 from streamer.live.record import Record
 from streamer.live.supervisor import Supervisor
-from streamer.planes import crop
 from streamer.temporal import Stabiliser
 
 logger = logging.getLogger(__name__)
@@ -177,7 +175,7 @@ class EngineHost:
 
     def _serve(self, generation: int, segmenter: Segmenter) -> None:
         """Take the newest picture again and again, as long as the engine is in favour."""
-        reader = RgbReader()
+        reader = segmenter.reader()
         session: int | None = None
         for offered in self._waiting:
             seen = offered.seen
@@ -192,7 +190,7 @@ class EngineHost:
                     self._record.ai_drop("stopped")
                     return
             try:
-                image = self._read(seen, reader, segmenter.info.input_size)
+                image = self._read(seen, reader)
                 ready_ns = self._clock.now_ns()
                 probability = _ask(segmenter, image)
             except Exception as error:
@@ -216,11 +214,10 @@ class EngineHost:
             with self._lock:
                 self._cadence.answered(steadied_ns - begun_ns)
 
-    def _read(self, seen: Seen, reader: RgbReader, size_px: int) -> NDArray[np.uint8]:
+    def _read(self, seen: Seen, reader: Reader) -> Any:
         picture = seen.frame.picture
-        if self._view != View(0, 0, picture.width, picture.height):
-            picture = crop(picture, self._view)
-        return reader.read(picture, seen.frame.color, size_px, size_px)
+        whole = self._view == View(0, 0, picture.width, picture.height)
+        return reader.read(picture, seen.frame.color, None if whole else self._view)
 
     def _fail(self, generation: int, error: Exception) -> None:
         reason = str(error) or type(error).__name__
@@ -251,7 +248,7 @@ def _warm_up(segmenter: Segmenter) -> None:
     _ask(segmenter, np.zeros((size_px, size_px, 3), np.uint8))
 
 
-def _ask(segmenter: Segmenter, image: NDArray[np.uint8]) -> Probability:
+def _ask(segmenter: Segmenter, image: Any) -> Probability:
     """The network's answer.
 
     Raises:

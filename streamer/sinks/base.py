@@ -10,8 +10,9 @@ from typing import Protocol
 
 import av
 
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame, Segmentation
+from streamer.frame import Frame, Segmentation
 from streamer.objects import DetectedObject
 from streamer.sources.base import SourceInfo
 

@@ -12,8 +12,8 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket
 from streamer.sinks.base import prepare_path, reporting_errors
 
 logger = logging.getLogger(__name__)

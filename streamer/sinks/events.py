@@ -9,8 +9,9 @@ from pathlib import Path
 from time import monotonic_ns, time_ns
 from typing import Any
 
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.live.state import StateChange
 from streamer.sinks.base import Composed, prepare_path, reporting_errors
 from streamer.temporal.detections import Detection, DetectionLog

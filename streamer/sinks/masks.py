@@ -5,8 +5,8 @@ from pathlib import Path
 import av
 import cv2
 
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket
 from streamer.objects import full_size_mask
 from streamer.sinks.base import Composed, Sink, make_folder, refuse_source, reporting_errors
 from streamer.sinks.container import ContainerWriter

@@ -14,8 +14,8 @@ from typing import Any
 
 import cv2
 
+from streamer.audio import AudioPacket
 from streamer.clock import Clock, MonotonicClock
-from streamer.frame import AudioPacket
 from streamer.live.state import StateChange
 from streamer.serving import Address, PageServer, Reply
 from streamer.sinks.base import Composed

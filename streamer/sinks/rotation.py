@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from streamer.audio import AudioPacket
 from streamer.clock import Clock, MonotonicClock
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.sinks.base import Composed, Sink, make_folder, reporting_errors
 from streamer.sinks.events import WallTime
 

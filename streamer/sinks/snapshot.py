@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.color import ColorDescription, RgbReader
+from streamer.audio import AudioPacket
+from streamer.color import ColorDescription
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket
+from streamer.rgb import RgbReader
 from streamer.sinks.base import Composed, make_folder, reporting_errors
 from streamer.sinks.events import WallTime
 from streamer.sinks.video import copy_picture

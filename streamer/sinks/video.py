@@ -5,9 +5,9 @@ from pathlib import Path
 import av
 from av.video.reformatter import ColorRange
 
+from streamer.audio import AudioPacket
 from streamer.cores import usable_cores
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket
 from streamer.planes import blank_like, pad_to_even, planes
 from streamer.sinks.base import Composed, refuse_source
 from streamer.sinks.container import ContainerWriter

@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket
 from streamer.sinks.base import Composed
 from streamer.sinks.snapshot import BgrReader
 from streamer.sinks.window_child import EXPOSED, HEADER, MARK, QT

@@ -1,8 +1,9 @@
 """Where frames come from."""
 
+import logging
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from streamer.clock import Clock, MonotonicClock
 from streamer.errors import SourceError
@@ -16,6 +17,7 @@ from streamer.sources.images import ImageSource
 
 __all__ = [
     "LONGEST_RETRY_S",
+    "Decode",
     "FileSource",
     "ImageSource",
     "Item",
@@ -29,6 +31,11 @@ __all__ = [
     "open_source",
     "resolve_source",
 ]
+
+logger = logging.getLogger(__name__)
+
+#: Where pictures of a file are decoded.
+Decode = Literal["auto", "cpu", "gpu"]
 
 #: Longest wait in s before a source that was lost is opened again. Looking for a device costs next
 #: to nothing, and its picture is to be back within 1 s; a server is not to be pressed like that.
@@ -46,6 +53,7 @@ def open_source(
     color_matrix: str = "auto",
     full_range: bool | None = None,
     interlaced: str = "auto",
+    decode: Decode = "cpu",
 ) -> Source:
     """Open the finite source that a user names.
 
@@ -58,6 +66,8 @@ def open_source(
         color_matrix: ``auto``, ``bt601``, ``bt709`` or ``bt2020``.
         full_range: override of the range; None takes what the stream says.
         interlaced: ``yes`` is refused: pictures of a file stay as they are.
+        decode: where the pictures of a video file are decoded, and stay; ``auto`` takes the CPU,
+            and says so, where the GPU cannot.
 
     Raises:
         SourceError: nothing there, nothing that can be read, or a source without an end.
@@ -67,12 +77,26 @@ def open_source(
     if found.address.kind not in FINITE:
         raise SourceError(f"{found.name}: has no end; it is for live mode")
     asked = _asked(found, color_matrix=color_matrix, full_range=full_range, interlaced=interlaced)
-    return _open_finite(found.address.target, asked)
+    path = found.address.target
+    if decode != "cpu" and not _is_folder(path):
+        try:
+            return FileSource(
+                path, color_matrix=asked.color_matrix, full_range=asked.full_range, on_gpu=True
+            )
+        except SourceError as error:
+            if decode == "gpu":
+                raise
+            logger.info("decoding on the CPU: %s", error)
+    return _open_finite(path, asked)
 
 
 def _open_finite(path: str, asked: SourceSettings) -> Source:
-    source = ImageSource if os.path.isdir(os.path.expanduser(path)) else FileSource
+    source = ImageSource if _is_folder(path) else FileSource
     return source(path, color_matrix=asked.color_matrix, full_range=asked.full_range)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(os.path.expanduser(path))
 
 
 @dataclass(frozen=True)

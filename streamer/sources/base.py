@@ -7,8 +7,9 @@ from typing import Protocol
 
 import av
 
+from streamer.audio import AudioPacket
 from streamer.color import ColorDescription
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 
 #: A source yields frames and, between them in file order, packets of the audio that goes along.
 Item = Frame | AudioPacket
@@ -29,6 +30,7 @@ class SourceInfo:
         audio: stream whose packets are yielded, if any.
         pixel_aspect: width of a pixel by its height, if the source says so.
         live: pictures come at their own pace and are lost if nobody takes them.
+        decoder: where pictures are decoded: ``CPU`` or ``NVDEC``.
     """
 
     name: str
@@ -42,6 +44,7 @@ class SourceInfo:
     audio: av.AudioStream | None
     pixel_aspect: Fraction | None = None
     live: bool = False
+    decoder: str = "CPU"
 
 
 class Source(Protocol):

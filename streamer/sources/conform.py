@@ -5,9 +5,10 @@ from fractions import Fraction
 import av
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from streamer.color import SWSCALE, ColorDescription
+from streamer.color import ColorDescription
 from streamer.errors import SourceError
 from streamer.planes import DRAWABLE, bit_depth, blank_like, planes
+from streamer.rgb import SWSCALE
 from streamer.sources.base import SourceInfo
 
 #: Formats of capture devices and what holds the same samples in another order.

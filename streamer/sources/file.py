@@ -11,12 +11,14 @@ from typing import Any, cast
 import av
 from av.stream import Disposition
 
+from streamer.audio import AudioPacket
 from streamer.color import describe
 from streamer.cores import usable_cores
 from streamer.errors import SourceError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.sources.base import Item, SourceInfo
 from streamer.sources.conform import Conformer, drawable_format
+from streamer.sources.nvdec import LAYOUT, adopt, check_on_gpu, nvdec
 
 # Containers that hold video. Play lists and other formats that open further files or network
 # addresses are left out on purpose: a file is untrusted input.
@@ -39,18 +41,30 @@ class FileSource:
     Damage inside the stream does not end it: what can be decoded is yielded, and `damaged`
     counts the rest. A change of size or format half-way is converted to that of the first frame.
 
+    Args:
+        name: path of the file.
+        color_matrix, full_range: override what the stream says of its colours.
+        on_gpu: decode by NVDEC and leave the pictures there; see `streamer.gpu.surface`.
+
     Raises:
-        SourceError: no such file, no video in it, or no single frame can be decoded.
+        SourceError: no such file, no video in it, or no single frame can be decoded; or no NVDEC
+            for it.
     """
 
     def __init__(
-        self, name: str, *, color_matrix: str = "auto", full_range: bool | None = None
+        self,
+        name: str,
+        *,
+        color_matrix: str = "auto",
+        full_range: bool | None = None,
+        on_gpu: bool = False,
     ) -> None:
         # Unlike Path.expanduser, leaves the name of an unknown user as it is.
         path = Path(os.path.expanduser(name))
         _check_is_file(path, name)
         self.damaged = 0
         self.converted = 0
+        self._on_gpu = on_gpu
         try:
             # "file:" keeps FFmpeg from reading a protocol or a pattern into the name.
             self._container = av.open(
@@ -58,8 +72,11 @@ class FileSource:
                 container_options=dict(_OPEN_OPTIONS),
                 # Titles and the like may be in any encoding; nothing here depends on them.
                 metadata_errors="replace",
+                hwaccel=nvdec() if on_gpu else None,
             )
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, ValueError, NotImplementedError) as error:
+            if on_gpu:
+                raise SourceError(f"{name}: NVDEC cannot be used ({_reason(error)})") from error
             raise SourceError(f"{name}: not a video that can be read ({_reason(error)})") from error
         try:
             self._video = self._find_video(name)
@@ -70,6 +87,8 @@ class FileSource:
             self._decoded = self._decode()
             self._held: list[AudioPacket] = []
             self._first = self._first_frame(name)
+            if on_gpu:
+                check_on_gpu(self._first, name)
         except BaseException:
             self._container.close()
             raise
@@ -84,13 +103,14 @@ class FileSource:
             name=name,
             width=self._first.width,
             height=self._first.height,
-            pixel_format=drawable_format(self._first.format.name),
+            pixel_format=LAYOUT if on_gpu else drawable_format(self._first.format.name),
             rate=rate,
             time_base=self._time_base,
             color=self._color,
             frames=self._video.frames or self._frames_by_duration(rate),
             audio=audio,
             pixel_aspect=self._video.sample_aspect_ratio,
+            decoder="NVDEC" if on_gpu else "CPU",
         )
         self._conformer = Conformer(self.info)
 
@@ -183,6 +203,12 @@ class FileSource:
             index += 1
 
     def _conform(self, picture: av.VideoFrame) -> av.VideoFrame:
+        if self._on_gpu:
+            if (picture.width, picture.height) != (self.info.width, self.info.height):
+                raise SourceError(
+                    f"{self.info.name}: changes its size half-way, which only --decode cpu can take"
+                )
+            return adopt(picture)
         aspect = self._video.codec_context.sample_aspect_ratio
         conformed = self._conformer.conform(picture, self._color, aspect)
         self.converted += conformed is not picture

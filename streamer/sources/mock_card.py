@@ -11,10 +11,11 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from streamer.clock import Clock, MonotonicClock
-from streamer.color import HD_HEIGHT_PX, SWSCALE, ColorDescription, rgb_to_yuv
+from streamer.color import HD_HEIGHT_PX, ColorDescription, rgb_to_yuv
 from streamer.errors import SourceEndedError, SourceError, SourceLostError
 from streamer.frame import Frame, View
 from streamer.planes import blank_like, crop, planes
+from streamer.rgb import SWSCALE
 from streamer.sources.base import SourceInfo
 from streamer.sources.conform import Conformer
 from streamer.sources.mock_schedule import (

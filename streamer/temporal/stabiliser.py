@@ -8,6 +8,7 @@ What is remembered of the frame before is its smoothed map, the map that was sho
 was where. It is forgotten at a cut, after a gap, and when time goes backwards.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.frame import Labels, Probability, Segmentation, Tracks, View
-from streamer.motion import Luma, Window, find_motion, find_places, warp, warp_labels
+from streamer.motion import Luma, Motion, Window, find_motion, find_places, warp, warp_labels
 from streamer.temporal import pixels
 from streamer.temporal.presets import Temporal
 from streamer.temporal.regions import Regions, fill_holes, find_regions, specks
@@ -68,6 +69,7 @@ class Stabiliser:
         self._faint = min(FAINT, (threshold - self._keep) / 2)
         self._tracker = Tracker(temporal)
         self._memory: _Memory | None = None
+        self._has_memory = False
         self._luma: Luma | None = None
         self._time_s = 0.0
 
@@ -77,13 +79,29 @@ class Stabiliser:
         self._luma = None
         self._tracker.forget()
 
-    def steady(self, probability: Probability, luma: Luma, time_s: float) -> Segmentation:
+    @property
+    def wants_motion(self) -> bool:
+        """Whether the next frame's motion will be looked for, as far as is known by now.
+
+        Any thread may ask; see `steady`.
+        """
+        return self._temporal.motion and self._has_memory
+
+    def steady(
+        self,
+        probability: Probability,
+        luma: Luma,
+        time_s: float,
+        motion: Callable[[], Motion | None] | None = None,
+    ) -> Segmentation:
         """Take in the next frame.
 
         Args:
             probability: the network's map (h, w), float32, 0…1; not written to.
             luma: `small_luma` of the frame's view.
             time_s: the frame's media time.
+            motion: gives `find_motion`, coarse, from the frame before to this one, for callers
+                that found it ahead; None lets it be found here where it is needed.
 
         Returns:
             The steady map, with the objects in it: everything at or above the threshold belongs to
@@ -94,7 +112,7 @@ class Stabiliser:
         passed_ms = 1e3 * (time_s - self._time_s)
         if self._luma is not None and not 0 < passed_ms <= self._temporal.gap_ms:
             self.reset()
-        window, memory = self._remember(probability, luma)
+        window, memory = self._remember(probability, luma, motion)
         self._luma, self._time_s = luma, time_s
         left, top, width, height = window
         part = np.s_[top : top + height, left : left + width]
@@ -118,21 +136,27 @@ class Stabiliser:
         labels = self._place(smoothed, steady, regions, matched, memory)
         return self._finish(probability, part, (smoothed, steady, labels), ids, matched)
 
-    def _remember(self, probability: Probability, luma: Luma) -> tuple[Window, _Memory | None]:
+    def _remember(
+        self,
+        probability: Probability,
+        luma: Luma,
+        find: Callable[[], Motion | None] | None,
+    ) -> tuple[Window, _Memory | None]:
         """The window in which there is anything, and the memory as it holds there now."""
         memory = self._memory
         busy = probability > self._faint
         if memory is None or self._luma is None:
             return _extent(busy), None
         known = np.asarray(cv2.max(memory.smoothed, memory.shown)) > self._faint
-        if not known.any():
+        self._has_memory = bool(known.any())
+        if not self._has_memory:
             # Nothing to move, and nothing to forget.
             return _extent(busy), None
         shape = probability.shape
         if not self._temporal.motion:
             window = _extent(busy | known)
             return window, _cut(memory, window)
-        motion = find_motion(self._luma, luma, coarse=True)
+        motion = find() if find is not None else find_motion(self._luma, luma, coarse=True)
         if motion is None:
             self.reset()
             return _extent(busy), None

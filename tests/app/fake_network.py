@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from demos.app.choices import Engine
 from streamer.engine import EngineInfo, Segmenter
+from streamer.rgb import SquareReader
 
 #: As failure only.
 DEADLINE_S = 60.0
@@ -29,10 +30,14 @@ class _Done:
 class Red:
     """How red a pixel is makes its probability."""
 
-    info = EngineInfo("red", "0" * 64, "fake", "f32", "cpu", input_size=32, streams=2, threads=1)
+    info = EngineInfo("red", "0" * 64, "fake", "fp32", "cpu", input_size=32, streams=2, threads=1)
 
     def __init__(self) -> None:
         self.frames = 0
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: NDArray[np.uint8]) -> _Done:
         self.frames += 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from demos.bench import engine
 from streamer.engine import EngineInfo
 from streamer.errors import EngineError, StreamError
+from streamer.rgb import SquareReader
 
 
 class Pending:
@@ -31,6 +32,10 @@ class Engine:
         self.most = self.submitted = self.closed = 0
         self.order = order
 
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
+
     def submit(self, image: NDArray[np.uint8]) -> Pending:
         assert image.shape == (32, 32, 3)
         self.waiting.append(self.submitted)
@@ -48,7 +53,7 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
     """Every engine that was loaded; all but two kinds cannot be."""
     made: list[Engine] = []
     order: list[str] = []
-    known = {("openvino", "f32"): 3, ("eager", "f32"): 1}
+    known = {("openvino", "fp32"): 3, ("eager", "fp32"): 1}
 
     def load(model: str, *, backend: str, precision: str, streams: int = 0) -> Engine:
         if (backend, precision) not in known:
@@ -75,12 +80,12 @@ def test_every_engine_is_measured_and_closed(engines: list[Engine]) -> None:
     measured = measure(told)
 
     (grid,) = measured.grids
-    assert set(grid.rows) == {"openvino f32", "eager f32"}
+    assert set(grid.rows) == {"openvino fp32", "eager fp32"}
     for row in grid.rows.values():
         assert [len(figure.values) for figure in row.values()] == [2] * 7
-    assert grid.rows["eager f32"]["fps / eager f32"].values == (1, 1)
-    assert measured.details["streams"] == {"openvino f32": 3, "eager f32": 1}
-    assert measured.distributions["openvino f32"].count == 20
+    assert grid.rows["eager fp32"]["fps / eager fp32"].values == (1, 1)
+    assert measured.details["streams"] == {"openvino fp32": 3, "eager fp32": 1}
+    assert measured.distributions["openvino fp32"].count == 20
     assert any(line.startswith("left out: openvino bf16 (made not to load") for line in told)
     assert all(one.closed for one in engines)
 
@@ -104,7 +109,7 @@ def test_engines_take_turns(engines: list[Engine]) -> None:
 
 
 def test_one_backend_can_be_chosen(engines: list[Engine]) -> None:
-    assert set(measure([], "openvino").grids[0].rows) == {"openvino f32"}
+    assert set(measure([], "openvino").grids[0].rows) == {"openvino fp32"}
 
 
 def test_no_engine_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.color import LUMA_WEIGHTS, ColorDescription, RgbReader, describe, rgb_to_yuv
+from streamer.color import LUMA_WEIGHTS, ColorDescription, describe, rgb_to_yuv
 from streamer.planes import DRAWABLE, planes
+from streamer.rgb import RgbReader
 
 # AVColorSpace values of ITU-T H.273.
 RGB, BT709, UNSPECIFIED, FCC, BT470BG, SMPTE170M, BT2020_NCL, BT2020_CL = 0, 1, 2, 4, 5, 6, 9, 10

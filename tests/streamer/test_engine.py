@@ -54,7 +54,7 @@ def converted(checkpoint: Path) -> ov.Model:
 def segmenter(checkpoint: Path, engine_cache: Path, converted: ov.Model) -> Iterator[Segmenter]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openvino, "_convert", lambda _: converted)
-        segmenter = load_segmenter(str(checkpoint), precision="f32", streams=2, threads=1)
+        segmenter = load_segmenter(str(checkpoint), precision="fp32", streams=2, threads=1)
     yield segmenter
     segmenter.close()
 
@@ -177,10 +177,10 @@ class TestAgreement:
     def test_info_says_what_runs(self, segmenter: Segmenter, checkpoint: Path) -> None:
         info = segmenter.info
 
-        assert (info.model, info.backend, info.precision) == ("pranet_v2_lite0", "openvino", "f32")
+        assert (info.model, info.backend, info.precision) == ("pranet_v2_lite0", "openvino", "fp32")
         assert (info.input_size, info.streams, info.threads) == (96, 2, 1)
         assert info.checkpoint_sha256 == read_info(checkpoint).sha256
-        assert str(info) == "pranet_v2_lite0 on openvino f32"
+        assert str(info) == "pranet_v2_lite0 on openvino fp32"
 
 
 class TestResults:
@@ -221,7 +221,7 @@ class TestResults:
     def test_close_waits_for_what_runs_and_may_come_twice(
         self, checkpoint: Path, engine_cache: Path, segmenter: Segmenter, image: Image
     ) -> None:
-        other = load_segmenter(str(checkpoint), precision="f32", streams=2, threads=1)
+        other = load_segmenter(str(checkpoint), precision="fp32", streams=2, threads=1)
         pending = other.submit(image)
         other.close()
         other.close()
@@ -244,7 +244,7 @@ class TestChoice:
 
     @pytest.mark.parametrize("backend", ["openvino", "eager"])
     def test_unknown_precision(self, checkpoint: Path, backend: Any) -> None:
-        with pytest.raises(EngineError, match="unknown precision 'int4'; known: auto, f32"):
+        with pytest.raises(EngineError, match="unknown precision 'int4'; known: auto, fp32"):
             load_segmenter(str(checkpoint), backend=backend, precision="int4")  # type: ignore[arg-type]
 
     def test_eager_has_no_bf16(self, checkpoint: Path) -> None:
@@ -255,7 +255,7 @@ class TestChoice:
         with pytest.raises(CheckpointError, match="no checkpoint"):
             load_segmenter(str(tmp_path / "nothing.safetensors"))
 
-    @pytest.mark.parametrize(("capable", "expected"), [("FP32 BF16", "bf16"), ("FP32", "f32")])
+    @pytest.mark.parametrize(("capable", "expected"), [("FP32 BF16", "bf16"), ("FP32", "fp32")])
     def test_auto_precision_is_bf16_where_the_cpu_has_it(self, capable: str, expected: str) -> None:
         core: Any = SimpleNamespace(get_property=lambda *_: capable.split())
 
@@ -263,13 +263,13 @@ class TestChoice:
 
     def test_bf16_is_refused_where_the_cpu_lacks_it(self) -> None:
         core: Any = SimpleNamespace(get_property=lambda *_: ["FP32"])
-        with pytest.raises(EngineError, match="--precision f32"):
+        with pytest.raises(EngineError, match="--precision fp32"):
             openvino._choose_precision(core, "bf16")
 
 
 class TestCachedEngine:
     def load(self, checkpoint: Path) -> Segmenter:
-        return load_segmenter(str(checkpoint), precision="f32", streams=2, threads=1)
+        return load_segmenter(str(checkpoint), precision="fp32", streams=2, threads=1)
 
     def test_second_load_needs_neither_torch_nor_the_conversion(
         self, checkpoint: Path, engine_cache: Path, segmenter: Segmenter, image: Image
@@ -277,7 +277,7 @@ class TestCachedEngine:
         script = (
             "import sys, numpy as np\n"
             "from streamer.engine import load_segmenter\n"
-            "engine = load_segmenter(sys.argv[1], precision='f32', streams=2, threads=1)\n"
+            "engine = load_segmenter(sys.argv[1], precision='fp32', streams=2, threads=1)\n"
             "image = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)\n"
             "np.save(sys.argv[2], engine.submit(image).result())\n"
             "assert 'torch' not in sys.modules, 'torch was imported'\n"

@@ -290,6 +290,7 @@ class TestFailure:
     ) -> None:
         class Failing:
             info = segmenter.info
+            reader = segmenter.reader
             left = 20
 
             def submit(self, image: Any) -> Any:

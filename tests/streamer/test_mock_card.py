@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from streamer.cli import live_mode
 from streamer.clock import MonotonicClock
-from streamer.color import RgbReader
 from streamer.errors import SourceEndedError, SourceError, SourceLostError
 from streamer.frame import Frame
 from streamer.live.pipeline import LivePipeline
 from streamer.live.signal import SignalWatch, sample_luma
 from streamer.live.state import State
 from streamer.planes import planes
+from streamer.rgb import RgbReader
 from streamer.settings import Settings, SourceSettings
 from streamer.sinks import Composed
 from streamer.sources import SourceInfo, open_live, resolve_source

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streamer import Frame, open_source
-from streamer.color import RgbReader
+from streamer.rgb import RgbReader
 from streamer.sources.file import _RisingTimes
 
 Film = Callable[..., Path]

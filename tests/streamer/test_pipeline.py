@@ -12,14 +12,16 @@ import pytest
 from numpy.typing import NDArray
 
 from streamer import pipeline as pipeline_module
+from streamer.audio import AudioPacket
 from streamer.channel import Channel
 from streamer.engine import EngineInfo
 from streamer.errors import EngineError, OutputError, SourceError
-from streamer.frame import AudioPacket, Frame, View
+from streamer.frame import Frame, View
 from streamer.motion import small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Style
 from streamer.pipeline import CHANNEL_CAPACITY, Pipeline, RunResult
+from streamer.rgb import SquareReader
 from streamer.sinks import Composed
 from streamer.sources import Item, SourceInfo, open_source
 from streamer.temporal import PRESETS, Stabiliser, Temporal
@@ -70,12 +72,16 @@ class FakeSegmenter:
 
     def __init__(self, streams: int = 1) -> None:
         self.info = EngineInfo(
-            "fake", "0" * 64, "openvino", "f32", "cpu", INPUT_SIZE_PX, streams, 1
+            "fake", "0" * 64, "openvino", "fp32", "cpu", INPUT_SIZE_PX, streams, 1
         )
         self.images: list[Image] = []
         self.threads: set[int] = set()
         self.on_submit: Callable[[int], None] = lambda index: None
         self.on_result: Callable[[int], None] = lambda index: None
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: Image) -> FakePending:
         index = len(self.images)
@@ -446,6 +452,7 @@ class TestEnd:
         assert result.latency_ms.keys() == {
             "decode",
             "convert",
+            "motion",
             "segment",
             "steady",
             "draw",

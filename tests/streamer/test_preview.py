@@ -21,10 +21,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamer.color import RgbReader
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.live.state import State, StateChange
+from streamer.rgb import RgbReader
 from streamer.serving import Address, PageServer, Reply, parse_address
 from streamer.sinks import Composed, PreviewSink, preview
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from streamer.audio import AudioPacket
 from streamer.color import ColorDescription, rgb_to_yuv
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.overlay import Overlay, Style
 from streamer.planes import DRAWABLE
 from streamer.redact import FieldOfView, RedactingSink, Redactor, find_field_of_view

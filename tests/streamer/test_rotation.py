@@ -19,8 +19,9 @@ import av
 import numpy as np
 import pytest
 
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.sinks import Composed, EventSink, RotatingSink, VideoSink, WallTime
 from streamer.sources import SourceInfo
 

@@ -16,9 +16,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from streamer import report
+from streamer.audio import AudioPacket
 from streamer.engine import EngineInfo
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame, Segmentation, View
+from streamer.frame import Frame, Segmentation, View
 from streamer.objects import find_objects, full_size_mask
 from streamer.pipeline import RunResult
 from streamer.sinks import (

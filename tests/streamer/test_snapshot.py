@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
-from streamer.color import ColorDescription, RgbReader
+from streamer.audio import AudioPacket
+from streamer.color import ColorDescription
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame, Segmentation
+from streamer.frame import Frame, Segmentation
 from streamer.objects import find_objects
+from streamer.rgb import RgbReader
 from streamer.sinks import Composed, SnapshotSink, WallTime
 from streamer.sinks.snapshot import BgrReader
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from streamer.clock import MonotonicClock
-from streamer.color import RgbReader
 from streamer.errors import SourceEndedError, SourceError
 from streamer.frame import Frame
 from streamer.planes import planes
+from streamer.rgb import RgbReader
 from streamer.settings import Settings, SourceSettings
 from streamer.sources import SourceInfo, open_live
 from streamer.sources import synthetic as module

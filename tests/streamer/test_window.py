@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamer.color import RgbReader
+from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
+from streamer.rgb import RgbReader
 from streamer.sinks import Composed, WindowSink, window, window_child
 from streamer.sinks.window import ChildScreen, QtEvents
 from streamer.sinks.window_child import (

@@ -7,9 +7,10 @@ from typing import cast
 
 import pytest
 
+from streamer.audio import AudioPacket
 from streamer.clock import MonotonicClock
 from streamer.errors import OutputError
-from streamer.frame import AudioPacket, Frame
+from streamer.frame import Frame
 from streamer.live.outputs import Outputs
 from streamer.live.record import Record
 from streamer.sinks import Composed, Sink

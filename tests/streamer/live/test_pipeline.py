@@ -19,16 +19,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from streamer.audio import AudioPacket
 from streamer.clock import Clock, MonotonicClock
-from streamer.color import RgbReader
 from streamer.engine import EngineInfo, Segmenter
 from streamer.errors import EngineError, OutputError, SourceEndedError, SourceLostError, StreamError
-from streamer.frame import AudioPacket, Frame, Segmentation, View
+from streamer.frame import Frame, Segmentation, View
 from streamer.live.engine_watch import MAX_LEFT, Phase
 from streamer.live.pipeline import RAW_QUEUE, SWITCH_S, LivePipeline
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import TRANSITIONS, State
 from streamer.overlay import Style
+from streamer.rgb import RgbReader, SquareReader
 from streamer.sinks import Composed
 from streamer.sources import SourceInfo
 from streamer.sources.base import LiveSource
@@ -134,7 +135,7 @@ class Engine:
         on_result: Callable[[int], None] = lambda number: None,
     ) -> None:
         self.info = EngineInfo(
-            "fake", "0" * 64, "fake", "f32", "cpu", INPUT_SIZE_PX, streams=1, threads=1
+            "fake", "0" * 64, "fake", "fp32", "cpu", INPUT_SIZE_PX, streams=1, threads=1
         )
         self.images: list[Image] = []
         self.threads: set[str] = set()
@@ -142,6 +143,10 @@ class Engine:
         self.given: list[Probability] = []
         self._on_submit = on_submit
         self._on_result = on_result
+
+    def reader(self) -> SquareReader:
+        """See `Segmenter.reader`."""
+        return SquareReader(self.info.input_size)
 
     def submit(self, image: Image) -> "Engine":
         self.threads.add(threading.current_thread().name)

@@ -1,0 +1,137 @@
+"""In which number format the layers of a TensorRT engine compute: read back, not believed."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streamer.errors import EngineError
+
+#: Largest share of float layers that an engine may have and still be called half.
+MAX_FLOAT_SHARE = 0.5
+#: The same where layer norms and matrix products are in float on purpose.
+MAX_CAREFUL_FLOAT_SHARE = 0.75
+
+_FLOAT = ("fp32", "float")
+_HALF = ("fp16", "half")
+
+
+@dataclass(frozen=True)
+class LayerTypes:
+    """How many layers write which format.
+
+    Attributes:
+        half: layers that write float16.
+        single: layers that write float32.
+        other: those of whole numbers, and those that write nothing.
+        single_names: the float32 layers, by name, in the network's order.
+        read_from: ``engine`` (after TensorRT merged layers) or ``network`` (before).
+    """
+
+    half: int
+    single: int
+    other: int
+    single_names: tuple[str, ...]
+    read_from: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self) | {"single_names": list(self.single_names)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LayerTypes":
+        """The inverse of `to_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: entries are missing or of another form.
+        """
+        return cls(
+            int(values["half"]),
+            int(values["single"]),
+            int(values["other"]),
+            tuple(str(name) for name in values["single_names"]),
+            str(values["read_from"]),
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.half} half, {self.single} float layers"
+        return f"{text} ({self.other} others), read from the {self.read_from}"
+
+
+def types_of_network(network: Any) -> LayerTypes:
+    """The formats in an `INetworkDefinition`, which is strongly typed: TensorRT keeps to them.
+
+    Constants are left out: they are data, and merged into the layers that read them.
+    """
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    return _count(
+        (
+            (layer.name, str(layer.get_output(0).dtype) if layer.num_outputs else "")
+            for layer in layers
+            if "CONSTANT" not in str(layer.type)
+        ),
+        "network",
+    )
+
+
+def types_of_engine(described: str) -> LayerTypes | None:
+    """The formats in what an `IEngineInspector` says, as JSON; None if it tells no formats."""
+    try:
+        layers = json.loads(described)["Layers"]
+        named = [
+            (str(layer["Name"]), _format(layer["Outputs"]))
+            for layer in layers
+            if isinstance(layer, dict)
+        ]
+    except (ValueError, KeyError, TypeError):
+        return None
+    types = _count(named, "engine")
+    return types if types.half or types.single else None
+
+
+def check_precision(types: LayerTypes, precision: str, *, careful: bool = False) -> None:
+    """That an engine is what its name says.
+
+    Args:
+        careful: it was built with layer norms and attention in float32.
+
+    Raises:
+        EngineError: asked to be fp16 and mostly float, or asked to be fp32 and part half.
+    """
+    if precision == "fp32" and types.half:
+        raise EngineError(f"asked for fp32, but {types.half} layers compute in half")
+    allowed = MAX_CAREFUL_FLOAT_SHARE if careful else MAX_FLOAT_SHARE
+    total = types.half + types.single
+    if precision == "fp16" and types.single >= allowed * total:
+        raise EngineError(
+            f"asked for fp16, but {types.single} of {total} layers compute in "
+            "float32; this network needs another form before it converts, use --precision fp32"
+        )
+
+
+def _count(layers: Iterable[tuple[str, str]], read_from: str) -> LayerTypes:
+    half = other = 0
+    single: list[str] = []
+    for name, written in layers:
+        lower = written.lower()
+        if any(word in lower for word in _HALF):
+            half += 1
+        elif any(word in lower for word in _FLOAT) and "bfloat" not in lower:
+            single.append(name)
+        else:
+            other += 1
+    return LayerTypes(half, len(single), other, tuple(single), read_from)
+
+
+def _format(outputs: Any) -> str:
+    # The key has been "Format/Datatype" and "Datatype", the value "Half" as well as a sentence
+    # such as "Channel major FP16 format where channel % 8 == 0".
+    return next(
+        (
+            str(value)
+            for output in outputs
+            for key, value in output.items()
+            if "datatype" in key.lower()
+        ),
+        "",
+    )

@@ -1,0 +1,1 @@
+"""Pictures on a GPU: read as the network's input, drawn upon, and never copied twice."""

@@ -1,0 +1,33 @@
+"""Decoding on an NVIDIA GPU, by FFmpeg's NVDEC, with pictures that stay there."""
+
+import av
+from av.codec.hwaccel import HWAccel
+
+from streamer.errors import SourceError
+
+#: The layout of the pictures; see `streamer.gpu.surface`.
+LAYOUT = "nv12"
+
+
+def nvdec() -> HWAccel:
+    """For `av.open`: decode on the first GPU, in the CUDA context that PyTorch is in."""
+    # By default PyAV would fall back to the CPU without a word.
+    return HWAccel("cuda", allow_software_fallback=False, is_hw_owned=True)
+
+
+def check_on_gpu(picture: av.VideoFrame, name: str) -> None:
+    """That a decoded picture is on the GPU, and of a layout that can be read there.
+
+    Raises:
+        SourceError: it is not.
+    """
+    layout = picture.sw_format.name if picture.sw_format else picture.format.name
+    if picture.format.name != "cuda" or layout != LAYOUT:
+        raise SourceError(f"{name}: NVDEC gives {layout} pictures of it, not {LAYOUT}")
+
+
+def adopt(picture: av.VideoFrame) -> av.VideoFrame:
+    """See `streamer.gpu.surface.adopt`; loads torch only now."""
+    from streamer.gpu import surface
+
+    return surface.adopt(picture)

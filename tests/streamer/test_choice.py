@@ -1,0 +1,62 @@
+"""What `--backend auto` takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pranet.checkpoint import CheckpointInfo, read_info
+from streamer.engine import choice, tensorrt
+from streamer.engine.choice import choose_backend
+
+
+@pytest.fixture
+def checkpoint() -> CheckpointInfo:
+    return read_info("pranet_v2_lite0")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "has_gpu", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(tensorrt, "find_engine", lambda *_: None)
+
+
+def test_without_a_gpu(checkpoint: CheckpointInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "has_gpu", lambda: False)
+    assert str(choose_backend(checkpoint)) == "openvino: no NVIDIA GPU here"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_with_one(checkpoint: CheckpointInfo) -> None:
+    chosen = choose_backend(checkpoint)
+    assert chosen.backend == "cuda"
+    assert "pranet-build" in chosen.reason
+
+
+@pytest.mark.usefixtures("gpu")
+def test_with_a_built_engine(
+    checkpoint: CheckpointInfo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def find(_: CheckpointInfo, precision: str) -> Path:
+        asked.append(precision)
+        return tmp_path / "lite0-fp16"
+
+    monkeypatch.setattr(tensorrt, "find_engine", find)
+    assert str(choose_backend(checkpoint)).startswith("tensorrt: an engine was built")
+    assert asked == ["fp16"]
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_precision_of_the_cpu_decides(checkpoint: CheckpointInfo) -> None:
+    assert choose_backend(checkpoint, "bf16").backend == "openvino"
+
+
+@pytest.mark.usefixtures("gpu")
+def test_a_torch_without_cuda(checkpoint: CheckpointInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    chosen = choose_backend(checkpoint)
+    assert chosen.backend == "openvino"
+    assert "this PyTorch cannot use it" in chosen.reason
