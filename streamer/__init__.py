@@ -8,8 +8,13 @@ pipeline = Pipeline(source, segmenter, [VideoSink("overlay.mp4", source.info)])
 print(pipeline.run().rate)
 """
 
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Before OpenCV is loaded by anything: see `streamer.sources.x_libraries`.
+with suppress(ImportError):
+    import av as _av  # noqa: F401
 
 if TYPE_CHECKING:
     from streamer.engine import load_segmenter

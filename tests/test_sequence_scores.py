@@ -38,6 +38,7 @@ NETWORK = """
 import os
 import numpy as np
 from streamer.engine import EngineInfo
+from streamer.rgb import SquareReader
 
 class Ready:
     def __init__(self, probability):

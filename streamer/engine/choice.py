@@ -24,8 +24,8 @@ def choose_backend(checkpoint: CheckpointInfo, precision: str = "auto") -> Choic
     Args:
         precision: as asked for; one that only a CPU's engine has, decides.
     """
-    if precision == "bf16":
-        return Choice("openvino", "bf16 is a precision of the CPU's engine")
+    if precision in ("bf16", "int8"):
+        return Choice("openvino", f"{precision} is a precision of the CPU's engine")
     if not has_gpu():
         return Choice("openvino", "no NVIDIA GPU here")
     # Only now: importing torch takes seconds, and the CPU's engine does without it.

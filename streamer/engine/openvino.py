@@ -13,6 +13,7 @@ from pranet.checkpoint import CheckpointInfo
 from streamer.cores import usable_cores
 from streamer.engine import cache
 from streamer.engine.base import EngineInfo, Precision
+from streamer.engine.quantised import Quantised, find_quantised
 from streamer.errors import EngineError
 from streamer.frame import Probability
 from streamer.rgb import SquareReader
@@ -68,14 +69,16 @@ class OpenVinoSegmenter:
         cores = usable_cores()
         threads = threads or cores
         streams = streams or min(cores, MAX_STREAMS)
-        chosen = _choose_precision(core, precision)
+        quantised = find_quantised(checkpoint)
+        chosen = _choose_precision(core, precision, quantised)
         settings = {
-            # OpenVINO's own name of it is the shorter one.
-            "INFERENCE_PRECISION_HINT": "f32" if chosen == "fp32" else chosen,
+            "INFERENCE_PRECISION_HINT": _hint(core, chosen),
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(threads),
         }
-        self._compiled = _compile(core, checkpoint, settings)
+        self._compiled = _compile(
+            core, checkpoint, settings, quantised if chosen == "int8" else None
+        )
         self._requests = [self._compiled.create_infer_request() for _ in range(streams)]
         self._running: list[_Running | None] = [None] * streams
         self._next = 0
@@ -122,20 +125,41 @@ def describe_device() -> tuple[str, list[str]]:
     return str(name), list(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
 
 
-def _choose_precision(core: ov.Core, precision: Precision) -> str:
+def _choose_precision(core: ov.Core, precision: Precision, quantised: Quantised | None) -> str:
     capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
+        if quantised is not None and "INT8" in capable:
+            return "int8"
         return "bf16" if "BF16" in capable else "fp32"
     if precision == "bf16" and "BF16" not in capable:
         raise EngineError("this CPU has no bf16 instructions; use --precision fp32")
-    if precision not in ("fp32", "bf16"):
-        raise EngineError(f"unknown precision {precision!r}; known: auto, fp32, bf16")
+    if precision == "int8" and quantised is None:
+        raise EngineError(
+            "there is no int8 form of this checkpoint; `pranet-calibrate precision` makes one"
+        )
+    if precision not in ("fp32", "bf16", "int8"):
+        raise EngineError(f"unknown precision {precision!r}; known: auto, fp32, bf16, int8")
     return precision
 
 
-def _compile(core: ov.Core, checkpoint: CheckpointInfo, settings: dict[str, str]) -> Any:
+def _hint(core: ov.Core, precision: str) -> str:
+    """OpenVINO's name of the format of all that is not 8-bit."""
+    if precision == "int8":
+        precision = (
+            "bf16" if "BF16" in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") else "fp32"
+        )
+    return "f32" if precision == "fp32" else precision
+
+
+def _compile(
+    core: ov.Core,
+    checkpoint: CheckpointInfo,
+    settings: dict[str, str],
+    quantised: Quantised | None = None,
+) -> Any:
     facts = settings | {
         "weights": checkpoint.sha256,
+        "quantised": quantised.sha256 if quantised else "",
         "config": str(checkpoint.config),
         "openvino": ov.get_version(),
         "cpu": str(core.get_property(DEVICE, "FULL_DEVICE_NAME")),
@@ -149,20 +173,31 @@ def _compile(core: ov.Core, checkpoint: CheckpointInfo, settings: dict[str, str]
         except RuntimeError:
             logger.warning("the cached engine %s cannot be used; compiling anew", path)
     logger.info("compiling the engine for this machine, once")
-    compiled = core.compile_model(_convert(checkpoint), DEVICE, settings)
+    network = core.read_model(quantised.xml) if quantised else convert(checkpoint)
+    compiled = core.compile_model(network, DEVICE, settings)
     cache.write(path, compiled.export_model().getvalue())
     return compiled
 
 
-def _convert(checkpoint: CheckpointInfo) -> ov.Model:
+def convert(checkpoint: CheckpointInfo, *, folded: bool = False) -> ov.Model:
+    """The checkpoint's network in OpenVINO's form; see `ImageToProbability`.
+
+    Args:
+        folded: fold the batch norms first. OpenVINO does so itself when it compiles, but here the
+            convolutions keep the names of the network's parts.
+    """
     # Torch is loaded here and not above: with a cached engine a run never needs it.
     import torch
 
     from pranet.checkpoint import load_model
     from streamer.engine.eager import ImageToProbability
 
-    model = load_model(checkpoint.path)
+    model: Any = load_model(checkpoint.path)
     size_px = model.config.input_size
+    if folded:
+        from streamer.engine.fold import fold_batch_norms
+
+        model = fold_batch_norms(model, torch.randn(1, 3, 64, 64))
     example = torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing warns of Python conditions on shapes; the shape is fixed here on purpose.

@@ -47,13 +47,13 @@ def eager(checkpoint: Path) -> Segmenter:
 @pytest.fixture(scope="module")
 def converted(checkpoint: Path) -> ov.Model:
     """The network for OpenVINO, converted once: that takes far longer than to compile it."""
-    return openvino._convert(read_info(checkpoint))
+    return openvino.convert(read_info(checkpoint))
 
 
 @pytest.fixture(scope="module")
 def segmenter(checkpoint: Path, engine_cache: Path, converted: ov.Model) -> Iterator[Segmenter]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openvino, "_convert", lambda _: converted)
+        patch.setattr(openvino, "convert", lambda _: converted)
         segmenter = load_segmenter(str(checkpoint), precision="fp32", streams=2, threads=1)
     yield segmenter
     segmenter.close()
@@ -68,7 +68,7 @@ def conversions(converted: ov.Model, monkeypatch: pytest.MonkeyPatch) -> list[Ch
         calls.append(checkpoint)
         return converted
 
-    monkeypatch.setattr(openvino, "_convert", convert)
+    monkeypatch.setattr(openvino, "convert", convert)
     return calls
 
 
@@ -259,12 +259,25 @@ class TestChoice:
     def test_auto_precision_is_bf16_where_the_cpu_has_it(self, capable: str, expected: str) -> None:
         core: Any = SimpleNamespace(get_property=lambda *_: capable.split())
 
-        assert openvino._choose_precision(core, "auto") == expected
+        assert openvino._choose_precision(core, "auto", None) == expected
+
+    @pytest.mark.parametrize(("capable", "hint"), [("INT8 BF16", "bf16"), ("INT8", "f32")])
+    def test_auto_precision_is_int8_where_there_is_such_a_form(
+        self, capable: str, hint: str
+    ) -> None:
+        core: Any = SimpleNamespace(get_property=lambda *_: capable.split())
+        made: Any = object()
+        assert openvino._choose_precision(core, "auto", made) == "int8"
+        assert openvino._hint(core, "int8") == hint
+
+    def test_int8_is_refused_where_there_is_no_such_form(self, checkpoint: Path) -> None:
+        with pytest.raises(EngineError, match="`pranet-calibrate precision` makes one"):
+            load_segmenter(str(checkpoint), precision="int8")
 
     def test_bf16_is_refused_where_the_cpu_lacks_it(self) -> None:
         core: Any = SimpleNamespace(get_property=lambda *_: ["FP32"])
         with pytest.raises(EngineError, match="--precision fp32"):
-            openvino._choose_precision(core, "bf16")
+            openvino._choose_precision(core, "bf16", None)
 
 
 class TestCachedEngine:
@@ -392,7 +405,7 @@ class TestCachedEngine:
             compile_model=lambda *_: Exported(),
             import_model=lambda *_: "cached",
         )
-        monkeypatch.setattr(openvino, "_convert", lambda _: None)
+        monkeypatch.setattr(openvino, "convert", lambda _: None)
         info = read_info(checkpoint)
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "2"}
 
@@ -494,7 +507,7 @@ def test_defaults_follow_the_cores(
     class StopError(Exception):
         pass
 
-    def stop(core: object, checkpoint: object, settings: dict[str, str]) -> None:
+    def stop(core: object, checkpoint: object, settings: dict[str, str], _: object) -> None:
         asked.append((settings["NUM_STREAMS"], settings["INFERENCE_NUM_THREADS"]))
         raise StopError
 

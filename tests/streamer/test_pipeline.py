@@ -304,8 +304,8 @@ class TestOverlap:
         result = Pipeline(source_of(read()), FakeSegmenter(streams), [sink]).run()
 
         assert result.frames_out == 80
-        # Both channels, the engine's places, and one frame in the hands of each of three threads.
-        assert CHANNEL_CAPACITY < max(leads) <= 2 * CHANNEL_CAPACITY + streams + 3
+        # All channels, the engine's places, and one frame in the hands of each of four threads.
+        assert CHANNEL_CAPACITY < max(leads) <= 3 * CHANNEL_CAPACITY + streams + 4
 
     def test_one_thread_owns_the_segmenter(self, source_of: SourceOf, frames: Frames) -> None:
         segmenter = FakeSegmenter(2)

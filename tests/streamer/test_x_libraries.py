@@ -42,7 +42,7 @@ def test_where_nothing_is_told_nothing_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["streamer", "streamer.cli.command", "demos.bench"])
 def test_the_programs_load_their_libraries_in_the_right_order(module: str) -> None:
-    code = f"import {module}, sys; names = list(sys.modules); print(*names)"
+    code = f"import {module}, cv2, sys; names = list(sys.modules); print(*names)"
 
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True

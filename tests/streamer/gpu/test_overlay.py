@@ -6,13 +6,16 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from streamer.color import ColorDescription
 from streamer.frame import Segmentation, Track, Tracks, View
+from streamer.gpu.picture import YuvPicture
 from streamer.gpu.surface import adopt, as_tensors, download
 from streamer.overlay import Overlay, Style
 from streamer.planes import planes
+from streamer.sinks.video import copy_picture
 
 COLOR = ColorDescription("bt709", False, False)
 WIDTH_PX, HEIGHT_PX, SIZE_PX = 320, 240, 88
@@ -117,6 +120,25 @@ def test_nothing_found_leaves_every_bit(picture: Callable[[], av.VideoFrame]) ->
     overlay = Overlay(Style(badge=False), COLOR)
     made = by_tensors(overlay, picture(), empty)
     assert not any(changed(made, picture(), plane).any() for plane in (0, 1))
+
+
+@pytest.mark.parametrize("layout", ["nv12", "yuv420p"])
+def test_a_picture_of_the_host_gets_what_its_copy_on_the_gpu_got(
+    picture: Callable[[], av.VideoFrame], layout: str
+) -> None:
+    overlay = Overlay(Style(line_width_px=3, fill_opacity=0.2), COLOR)
+    expected = by_tensors(overlay, picture(), blob())
+    made = picture() if layout == "nv12" else copy_picture(picture(), layout)
+    copied = {
+        component: torch.from_numpy(plane.pixels[..., place].copy())
+        for plane in planes(made)
+        for place, component in enumerate(plane.components)
+    }
+    on_gpu = YuvPicture(copied[0], copied[1], copied[2])
+    drawn = overlay.draw(made, blob(), "RUNNING", on_gpu)
+    back = drawn if layout == "nv12" else copy_picture(drawn, "nv12")
+    for one, other in zip(planes(back), planes(expected), strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
 class TestSurface:

@@ -1,0 +1,117 @@
+"""`pranet-calibrate`: what is fitted after training and handed to the engine as files."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from pranet.checkpoint import DEFAULT_MODEL, read_info
+from pranet.data import Pair, find_pairs, load_sequences, split
+from pranet.errors import DataError, PranetError
+from streamer.engine.quantised import paths_of
+from streamer.errors import EngineError
+
+console = Console(soft_wrap=True, markup=False)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+#: Share of labelled pictures that is held out where no validation part is named.
+_HELD_OUT = 0.08
+
+
+@app.callback()
+def _commands() -> None:
+    """Fit an engine to this machine and to your pictures."""
+
+
+@app.command()
+def precision(
+    data: Annotated[
+        Path,
+        typer.Option(help="Pictures to take ranges from: a folder, or a video without labels."),
+    ],
+    model: Annotated[str, typer.Option(help="Bundled checkpoint or a path.")] = DEFAULT_MODEL,
+    backend: Annotated[
+        Literal["openvino", "tensorrt"], typer.Option(help="What the form is for.")
+    ] = "openvino",
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Folder with images/ and masks/; else a part of --data is held out."),
+    ] = None,
+    sequences: Annotated[
+        Path | None, typer.Option(help="Frames of one video, kept together (JSON).")
+    ] = None,
+    pictures: Annotated[int, typer.Option(help="To take ranges from.", min=10)] = 300,
+    tolerance: Annotated[
+        float, typer.Option(help="Points of mDice that may be lost.", min=0)
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(help="Draws the part that is held out.")] = 2026,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; else the user's cache, where it is found.")
+    ] = None,
+) -> None:
+    """Make an 8-bit form of a network (NNCF) that loses next to nothing."""
+    if backend == "tensorrt":
+        raise EngineError(
+            "8-bit engines for TensorRT cannot be made yet; use --backend openvino, or "
+            "pranet-build --precision fp16"
+        )
+    from calibration.frames import choose_diverse, read_pictures
+    from calibration.precision import quantise, save
+
+    checkpoint = read_info(model)
+    size_px = int(checkpoint.config.get("input_size", 352))
+    rest, held_out = _parts(data, validation, sequences, seed)
+    found = read_pictures(data, size_px, rest)
+    chosen = choose_diverse(found, pictures)
+    console.print(
+        f"{len(chosen)} of {len(found)} pictures, {len(held_out)} labelled ones to check on"
+    )
+    outcome = quantise(
+        checkpoint,
+        [found[place] for place in chosen],
+        held_out,
+        tolerance=tolerance,
+        tell=console.print,
+    )
+    manifest = paths_of(checkpoint)[1]
+    if output is not None:
+        manifest = output / manifest.name
+    facts = outcome.facts(len(chosen), len(held_out))
+    made = save(outcome, checkpoint, manifest, facts)
+    layers = outcome.layers
+    console.print(
+        f"{len(layers.quantised)} layers in 8 bits, {len(layers.kept)} kept; "
+        f"mDice {outcome.mdice_before:.2f} → {outcome.mdice_after:.2f}; "
+        f"{outcome.ms_before:.1f} → {outcome.ms_after:.1f} ms on one thread"
+    )
+    console.print(f"written {made.xml}")
+
+
+def _parts(
+    data: Path, validation: Path | None, sequences: Path | None, seed: int
+) -> tuple[list[Pair] | None, list[Pair]]:
+    """What ranges may be taken from (None: all of it), and what the loss is measured on."""
+    if validation is not None:
+        return None, find_pairs(validation)
+    if not (data / "masks").is_dir():
+        raise DataError(
+            f"{data}: has no masks/, so a loss cannot be seen; name --validation FOLDER"
+        )
+    ranges = load_sequences(sequences) if sequences is not None else {}
+    return split(find_pairs(data), ranges, share=_HELD_OUT, seed=seed)
+
+
+def main() -> None:
+    """Entry point of the command; what a user can mend ends with exit code 2."""
+    try:
+        app()
+    except PranetError as error:
+        print(f"pranet-calibrate: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""Eight-bit forms of a network, accepted only if they lose next to nothing."""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from pranet.checkpoint import CheckpointInfo
+from pranet.data import Pair
+from pranet.metrics.overlap import dice_at
+from pranet.predict import at_full_size
+from streamer.engine.openvino import DEVICE, convert
+from streamer.engine.quantised import Quantised, write_manifest
+from streamer.errors import EngineError
+
+Image = NDArray[np.uint8]
+#: What a network says of RGB (size, size, 3): probability (size, size).
+Ask = Callable[[Image], NDArray[np.float32]]
+
+#: Loss of mDice on the validation part, in points of 100, that is accepted.
+TOLERANCE = 0.3
+#: Pictures that ranges are taken from.
+PICTURES = 300
+#: Timed pictures of each form.
+_TIMED = 40
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Which layers a quantised network computes in 8 bits.
+
+    Attributes:
+        quantised, kept: names of convolutions and matrix products, with 8-bit inputs and without.
+        ranges: name of an activation's quantiser → least and greatest value that it can hold.
+    """
+
+    quantised: list[str]
+    kept: list[str]
+    ranges: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A quantised network, and what it lost and gained.
+
+    Attributes:
+        mdice_before, mdice_after: on the validation part, percent.
+        kept: parts that had to be kept in floating point for the tolerance.
+        ms_before, ms_after: of one picture on one thread, median.
+    """
+
+    network: ov.Model
+    layers: Layers
+    mdice_before: float
+    mdice_after: float
+    kept: list[str]
+    ms_before: float
+    ms_after: float
+
+    @property
+    def loss(self) -> float:
+        """Points of mDice lost."""
+        return self.mdice_before - self.mdice_after
+
+    def facts(self, pictures: int, validation: int) -> dict[str, Any]:
+        """For the manifest and the report."""
+        return {
+            "pictures": pictures,
+            "validation_images": validation,
+            "mdice_before": round(self.mdice_before, 3),
+            "mdice_after": round(self.mdice_after, 3),
+            "loss": round(self.loss, 3),
+            "parts_kept": self.kept,
+            "ms_before": round(self.ms_before, 2),
+            "ms_after": round(self.ms_after, 2),
+            "speed_up": round(self.ms_before / self.ms_after, 2),
+            "layers_quantised": len(self.layers.quantised),
+            "layers_kept": self.layers.kept,
+            "ranges": {name: list(ends) for name, ends in self.layers.ranges.items()},
+        }
+
+
+def quantise(
+    checkpoint: CheckpointInfo,
+    pictures: Sequence[Image],
+    validation: Sequence[Pair],
+    *,
+    tolerance: float = TOLERANCE,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Outcome:
+    """Quantise a network's weights and activations after training (NNCF), within a tolerance.
+
+    First everything is quantised. Where that loses more than is accepted, each part of the network
+    is quantised by itself, and those that hurt most are kept in floating point, one after the
+    other, until the loss is within the tolerance.
+
+    Args:
+        pictures: RGB (size, size, 3); the ranges of activations are taken from them.
+        validation: labelled pictures that are not among those; the loss is measured on them.
+        tolerance: points of mDice, of 100.
+
+    Raises:
+        EngineError: NNCF is not installed, or the loss cannot be brought within the tolerance.
+    """
+    plain = convert(checkpoint, folded=True)
+    before = mean_dice(_asking(plain), validation)
+
+    def trial(kept: Collection[str]) -> tuple[ov.Model, float]:
+        network = _quantised(plain, pictures, kept)
+        return network, mean_dice(_asking(network), validation)
+
+    network, after = trial(())
+    tell(f"mDice {before:.2f}; {after:.2f} with all of it in 8 bits")
+    kept: list[str] = []
+    if before - after > tolerance:
+        parts = parts_of(plain)
+        alone = {part: trial([other for other in parts if other != part])[1] for part in parts}
+        for part in sorted(parts, key=lambda part: alone[part]):
+            tell(f"keeping {part}, which alone brings it to {alone[part]:.2f}")
+            kept.append(part)
+            network, after = trial(kept)
+            if before - after <= tolerance:
+                break
+    if before - after > tolerance:
+        raise EngineError(
+            f"not accepted: the int8 form loses {before - after:.2f} points of mDice, "
+            f"more than {tolerance:g}"
+        )
+    times_ms = [_median_ms(each, pictures[0]) for each in (plain, network)]
+    return Outcome(network, read_layers(network), before, after, kept, times_ms[0], times_ms[1])
+
+
+def parts_of(network: ov.Model) -> list[str]:
+    """The parts of a network that have layers to quantise, by the names of its modules.
+
+    The decoder's are taken whole, the encoder's by its blocks.
+    """
+    names = (
+        node.get_friendly_name()
+        for node in network.get_ordered_ops()
+        if node.get_type_name() in _LAYERS
+    )
+    found = (_PART.match(name) for name in names)
+    return list(dict.fromkeys(match[1] for match in found if match))
+
+
+#: What there is to quantise.
+_LAYERS = ("Convolution", "GroupConvolution", "MatMul")
+#: A module of the encoder with the number behind it, if it has one, or a part of the decoder.
+_PART = re.compile(r"__module\.model\.(encoder\.\w+\.\w+(?:\.\d+)?|\w+)")
+
+
+def _quantised(plain: ov.Model, pictures: Sequence[Image], kept: Collection[str]) -> ov.Model:
+    """Quantised but for some parts."""
+    nncf = _import_nncf()
+    patterns = [rf"__module\.model\.{re.escape(part)}[./].*" for part in kept]
+    return nncf.quantize(
+        plain,
+        nncf.Dataset([picture[None] for picture in pictures]),
+        # Activations that are never negative get all 256 steps.
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(pictures),
+        # Layer by layer: its masks are nearer to those of the network before, for a few minutes.
+        fast_bias_correction=False,
+        ignored_scope=nncf.IgnoredScope(patterns=patterns, validate=False),
+    )
+
+
+def save(
+    outcome: Outcome, checkpoint: CheckpointInfo, manifest: Path, facts: dict[str, Any]
+) -> Quantised:
+    """Write graph, weights and manifest; `load_segmenter` finds them from then on.
+
+    Raises:
+        EngineError: they cannot be written.
+    """
+    xml = manifest.with_suffix(".xml")
+    try:
+        xml.parent.mkdir(parents=True, exist_ok=True)
+        # What stays in floating point is kept in half, as in our checkpoints.
+        ov.save_model(outcome.network, xml, compress_to_fp16=True)
+    except (OSError, RuntimeError) as error:
+        raise EngineError(f"{xml}: cannot be written ({error})") from error
+    return write_manifest(xml, checkpoint, facts)
+
+
+def mean_dice(ask: Ask, pairs: Sequence[Pair]) -> float:
+    """mDice in percent over pictures at their own sizes, at threshold 0.5.
+
+    Where NNCF asks, `pairs` is what its dataset yields.
+    """
+    scores = []
+    for pair in pairs:
+        image, mask = pair.read()
+        probability = at_full_size(ask(image), image.shape[1], image.shape[0])
+        scores.append(dice_at(probability, mask))
+    return 100 * float(np.mean(scores))
+
+
+def read_layers(network: ov.Model) -> Layers:
+    """What of a network is quantised, by the quantisers in its graph."""
+    quantised: list[str] = []
+    kept: list[str] = []
+    ranges: dict[str, tuple[float, float]] = {}
+    for node in network.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind in _LAYERS:
+            before = node.input_value(0).get_node()
+            is_quantised = before.get_type_name() == "FakeQuantize"
+            (quantised if is_quantised else kept).append(node.get_friendly_name())
+        if kind == "FakeQuantize" and not _is_constant(node.input_value(0).get_node()):
+            low, high = (node.input_value(place).get_node().get_data().ravel() for place in (1, 2))
+            ranges[node.get_friendly_name()] = (
+                round(float(low.min()), 4),
+                round(float(high.max()), 4),
+            )
+    return Layers(quantised, kept, ranges)
+
+
+def _is_constant(node: Any) -> bool:
+    """Weights reach their quantiser as a constant, perhaps by way of a conversion."""
+    if node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
+
+
+def _asking(network: ov.Model) -> Ask:
+    return _ask_compiled(ov.Core().compile_model(network, DEVICE, _SETTINGS))
+
+
+def _ask_compiled(compiled: Any) -> Ask:
+    size_px = int(compiled.input(0).shape[1])
+    request = compiled.create_infer_request()
+
+    def ask(image: Image) -> NDArray[np.float32]:
+        small = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
+        request.infer({0: small[None]})
+        return np.array(request.get_output_tensor().data[0], np.float32)
+
+    return ask
+
+
+#: Both forms alike: what is not in 8 bits is exact.
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+def _median_ms(network: ov.Model, picture: Image) -> float:
+    one_thread = _SETTINGS | {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": "1"}
+    ask = _ask_compiled(ov.Core().compile_model(network, DEVICE, one_thread))
+    times_ms = []
+    for _ in range(_TIMED):
+        start_ns = time.monotonic_ns()
+        ask(picture)
+        times_ms.append((time.monotonic_ns() - start_ns) / 1e6)
+    return float(np.median(times_ms[5:]))
+
+
+def _import_nncf() -> Any:
+    try:
+        import nncf
+    except ImportError as error:
+        raise EngineError(
+            'quantisation needs NNCF; pip install "pranet-stream[calibrate]"'
+        ) from error
+    # It lists every node that is left out.
+    nncf.set_log_level(logging.ERROR)
+    return nncf
