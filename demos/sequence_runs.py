@@ -25,7 +25,6 @@ from streamer.frame import Frame, View
 from streamer.motion import Luma, find_motion, small_luma
 from streamer.objects import full_size_mask
 from streamer.planes import planes
-from streamer.rgb import RgbReader
 from streamer.sources import open_source
 from streamer.temporal import Stabiliser, Temporal
 
@@ -103,7 +102,7 @@ def record(segmenter: Segmenter, clip: Clip) -> Recording:
         EngineError: the network failed.
     """
     size_px, streams = segmenter.info.input_size, segmenter.info.streams
-    reader = RgbReader()
+    reader = segmenter.reader()
     under_way: deque[Pending] = deque()
     times_s: list[float] = []
     probabilities: list[NDArray[np.float16]] = []
@@ -113,7 +112,7 @@ def record(segmenter: Segmenter, clip: Clip) -> Recording:
     for frame in frames_of(clip.video):
         if len(times_s) == MAX_FRAMES:
             raise DataError(f"{clip.video}: has more than {MAX_FRAMES} frames; cut it into parts")
-        image = reader.read(frame.picture, frame.color, size_px, size_px)
+        image = reader.read(frame.picture, frame.color)
         under_way.append(segmenter.submit(image))
         if len(under_way) == streams:
             probabilities.append(under_way.popleft().result().astype(np.float16))

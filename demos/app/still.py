@@ -70,8 +70,7 @@ class StillOrder:
             PranetError: the picture cannot be read or is too large, or the engine failed.
         """
         frame = self._read()
-        picture, size_px = frame.picture, segmenter.info.input_size
-        image = RgbReader().read(picture, frame.color, size_px, size_px)
+        image = segmenter.reader().read(frame.picture, frame.color)
         probability = segmenter.submit(image).result()
         return Still(_shown(frame), probability)
 

@@ -60,6 +60,8 @@ class Reader(Protocol):
     ) -> Any:
         """What `Segmenter.submit` takes for a picture, or for a part of it.
 
+        It is to be submitted before the next one is read: a GPU's reader has few places for them.
+
         Args:
             picture: of a `DRAWABLE` format, or on the GPU where the engine is there as well.
             view: the part, brought to `whole_samples`; None for all of it.
