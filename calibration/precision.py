@@ -17,7 +17,7 @@ from pranet.checkpoint import CheckpointInfo
 from pranet.data import Pair
 from pranet.metrics.overlap import dice_at
 from pranet.predict import at_full_size
-from streamer.engine.openvino import DEVICE, convert
+from streamer.engine.openvino import CORE, DEVICE, convert
 from streamer.engine.quantised import Quantised, write_manifest
 from streamer.errors import EngineError
 
@@ -233,7 +233,7 @@ def _is_constant(node: Any) -> bool:
 
 
 def _asking(network: ov.Model) -> Ask:
-    return _ask_compiled(ov.Core().compile_model(network, DEVICE, _SETTINGS))
+    return _ask_compiled(CORE.compile_model(network, DEVICE, _SETTINGS))
 
 
 def _ask_compiled(compiled: Any) -> Ask:
@@ -254,7 +254,7 @@ _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 
 def _median_ms(network: ov.Model, picture: Image) -> float:
     one_thread = _SETTINGS | {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": "1"}
-    ask = _ask_compiled(ov.Core().compile_model(network, DEVICE, one_thread))
+    ask = _ask_compiled(CORE.compile_model(network, DEVICE, one_thread))
     times_ms = []
     for _ in range(_TIMED):
         start_ns = time.monotonic_ns()

@@ -26,6 +26,11 @@ import openvino as ov  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
+#: One for the process, and until its end. Each one's CPU plugin sets up a stack for signal handlers
+#: (sigaltstack, for AMX) in the thread that loads it, and puts the one before in its place again
+#: when it goes. With two that go in the order in which they came, the thread is left with the
+#: first one's, which is unmapped by then: the next signal, such as Ctrl-C, is a segmentation fault.
+CORE = ov.Core()
 DEVICE = "CPU"
 #: More streams than this add memory and delay, and no more frames per second.
 MAX_STREAMS = 4
@@ -65,20 +70,17 @@ class OpenVinoSegmenter:
         streams: int = 0,
         threads: int = 0,
     ) -> None:
-        core = ov.Core()
         cores = usable_cores()
         threads = threads or cores
         streams = streams or min(cores, MAX_STREAMS)
         quantised = find_quantised(checkpoint)
-        chosen = _choose_precision(core, precision, quantised)
+        chosen = _choose_precision(precision, quantised)
         settings = {
-            "INFERENCE_PRECISION_HINT": _hint(core, chosen),
+            "INFERENCE_PRECISION_HINT": _hint(chosen),
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": str(threads),
         }
-        self._compiled = _compile(
-            core, checkpoint, settings, quantised if chosen == "int8" else None
-        )
+        self._compiled = _compile(checkpoint, settings, quantised if chosen == "int8" else None)
         self._requests = [self._compiled.create_infer_request() for _ in range(streams)]
         self._running: list[_Running | None] = [None] * streams
         self._next = 0
@@ -87,7 +89,7 @@ class OpenVinoSegmenter:
             checkpoint_sha256=checkpoint.sha256,
             backend="openvino",
             precision=chosen,
-            device=str(core.get_property(DEVICE, "FULL_DEVICE_NAME")),
+            device=str(CORE.get_property(DEVICE, "FULL_DEVICE_NAME")),
             input_size=int(self._compiled.input(0).shape[1]),
             streams=streams,
             threads=threads,
@@ -120,13 +122,12 @@ class OpenVinoSegmenter:
 
 def describe_device() -> tuple[str, list[str]]:
     """Name of the CPU and what OpenVINO can do on it, such as ``BF16``."""
-    core = ov.Core()
-    name = core.get_property(DEVICE, "FULL_DEVICE_NAME")
-    return str(name), list(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+    name = CORE.get_property(DEVICE, "FULL_DEVICE_NAME")
+    return str(name), list(CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
 
 
-def _choose_precision(core: ov.Core, precision: Precision, quantised: Quantised | None) -> str:
-    capable = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+def _choose_precision(precision: Precision, quantised: Quantised | None) -> str:
+    capable = CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
         if quantised is not None and "INT8" in capable:
             return "int8"
@@ -142,17 +143,16 @@ def _choose_precision(core: ov.Core, precision: Precision, quantised: Quantised 
     return precision
 
 
-def _hint(core: ov.Core, precision: str) -> str:
+def _hint(precision: str) -> str:
     """OpenVINO's name of the format of all that is not 8-bit."""
     if precision == "int8":
         precision = (
-            "bf16" if "BF16" in core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") else "fp32"
+            "bf16" if "BF16" in CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") else "fp32"
         )
     return "f32" if precision == "fp32" else precision
 
 
 def _compile(
-    core: ov.Core,
     checkpoint: CheckpointInfo,
     settings: dict[str, str],
     quantised: Quantised | None = None,
@@ -162,19 +162,19 @@ def _compile(
         "quantised": quantised.sha256 if quantised else "",
         "config": str(checkpoint.config),
         "openvino": ov.get_version(),
-        "cpu": str(core.get_property(DEVICE, "FULL_DEVICE_NAME")),
-        "capabilities": str(core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")),
+        "cpu": str(CORE.get_property(DEVICE, "FULL_DEVICE_NAME")),
+        "capabilities": str(CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")),
     }
     path = cache.cache_folder() / "openvino" / f"{cache.cache_key(facts)}.blob"
     blob = cache.read(path)
     if blob is not None:
         try:
-            return core.import_model(blob, DEVICE, settings)
+            return CORE.import_model(blob, DEVICE, settings)
         except RuntimeError:
             logger.warning("the cached engine %s cannot be used; compiling anew", path)
     logger.info("compiling the engine for this machine, once")
-    network = core.read_model(quantised.xml) if quantised else convert(checkpoint)
-    compiled = core.compile_model(network, DEVICE, settings)
+    network = CORE.read_model(quantised.xml) if quantised else convert(checkpoint)
+    compiled = CORE.compile_model(network, DEVICE, settings)
     cache.write(path, compiled.export_model().getvalue())
     return compiled
 

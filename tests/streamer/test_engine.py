@@ -26,7 +26,7 @@ from streamer.engine.openvino import OpenVinoSegmenter
 from streamer.errors import EngineError
 
 REPOSITORY = Path(__file__).parents[2]
-CPU_HAS_BF16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+CPU_HAS_BF16 = "BF16" in openvino.CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 Image = NDArray[np.uint8]
 
@@ -256,28 +256,33 @@ class TestChoice:
             load_segmenter(str(tmp_path / "nothing.safetensors"))
 
     @pytest.mark.parametrize(("capable", "expected"), [("FP32 BF16", "bf16"), ("FP32", "fp32")])
-    def test_auto_precision_is_bf16_where_the_cpu_has_it(self, capable: str, expected: str) -> None:
-        core: Any = SimpleNamespace(get_property=lambda *_: capable.split())
+    def test_auto_precision_is_bf16_where_the_cpu_has_it(
+        self, capable: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        core = SimpleNamespace(get_property=lambda *_: capable.split())
+        monkeypatch.setattr(openvino, "CORE", core)
 
-        assert openvino._choose_precision(core, "auto", None) == expected
+        assert openvino._choose_precision("auto", None) == expected
 
     @pytest.mark.parametrize(("capable", "hint"), [("INT8 BF16", "bf16"), ("INT8", "f32")])
     def test_auto_precision_is_int8_where_there_is_such_a_form(
-        self, capable: str, hint: str
+        self, capable: str, hint: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        core: Any = SimpleNamespace(get_property=lambda *_: capable.split())
+        core = SimpleNamespace(get_property=lambda *_: capable.split())
+        monkeypatch.setattr(openvino, "CORE", core)
         made: Any = object()
-        assert openvino._choose_precision(core, "auto", made) == "int8"
-        assert openvino._hint(core, "int8") == hint
+        assert openvino._choose_precision("auto", made) == "int8"
+        assert openvino._hint("int8") == hint
 
     def test_int8_is_refused_where_there_is_no_such_form(self, checkpoint: Path) -> None:
         with pytest.raises(EngineError, match="`pranet-calibrate precision` makes one"):
             load_segmenter(str(checkpoint), precision="int8")
 
-    def test_bf16_is_refused_where_the_cpu_lacks_it(self) -> None:
-        core: Any = SimpleNamespace(get_property=lambda *_: ["FP32"])
+    def test_bf16_is_refused_where_the_cpu_lacks_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        core = SimpleNamespace(get_property=lambda *_: ["FP32"])
+        monkeypatch.setattr(openvino, "CORE", core)
         with pytest.raises(EngineError, match="--precision fp32"):
-            openvino._choose_precision(core, "bf16", None)
+            openvino._choose_precision("bf16", None)
 
 
 class TestCachedEngine:
@@ -304,6 +309,27 @@ class TestCachedEngine:
         assert sorted((engine_cache / "openvino").iterdir()) == before
         # Same input, same checkpoint, same backend: the same mask in another process too.
         np.testing.assert_array_equal(np.load(saved), segmenter.submit(image).result())
+
+    def test_signals_are_taken_after_engines_have_gone(
+        self, checkpoint: Path, segmenter: Segmenter
+    ) -> None:
+        """They go in the order in which they came; see `openvino.CORE`."""
+        script = (
+            "import gc, signal, sys\n"
+            "from streamer.engine import load_segmenter\n"
+            "def load():\n"
+            "    return load_segmenter(sys.argv[1], precision='fp32', streams=2, threads=1)\n"
+            "engines = [load(), load()]\n"
+            "while engines:\n"
+            "    engines.pop(0).close()\n"
+            "    gc.collect()\n"
+            "signal.signal(signal.SIGINT, lambda *_: print('taken'))\n"
+            "signal.raise_signal(signal.SIGINT)\n"
+        )
+        command = [sys.executable, "-c", script, str(checkpoint)]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+        assert (done.returncode, done.stdout) == (0, "taken\n"), done.stderr
 
     @pytest.mark.parametrize(
         "damage",
@@ -400,17 +426,18 @@ class TestCachedEngine:
             def export_model(self) -> Any:
                 return SimpleNamespace(getvalue=lambda: b"engine")
 
-        core: Any = SimpleNamespace(
+        core = SimpleNamespace(
             get_property=lambda _, name: properties[name],
             compile_model=lambda *_: Exported(),
             import_model=lambda *_: "cached",
         )
+        monkeypatch.setattr(openvino, "CORE", core)
         monkeypatch.setattr(openvino, "convert", lambda _: None)
         info = read_info(checkpoint)
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "2"}
 
         def compiled_anew(info: CheckpointInfo = info, **changes: str) -> bool:
-            return bool(openvino._compile(core, info, settings | changes) != "cached")
+            return bool(openvino._compile(info, settings | changes) != "cached")
 
         assert compiled_anew()
         assert not compiled_anew()
@@ -507,7 +534,7 @@ def test_defaults_follow_the_cores(
     class StopError(Exception):
         pass
 
-    def stop(core: object, checkpoint: object, settings: dict[str, str], _: object) -> None:
+    def stop(checkpoint: object, settings: dict[str, str], _: object) -> None:
         asked.append((settings["NUM_STREAMS"], settings["INFERENCE_NUM_THREADS"]))
         raise StopError
 
