@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from streamer.clock import Clock
+from streamer.cores import give_way
 from streamer.engine.base import EngineInfo, Reader, Segmenter
 from streamer.errors import EngineError
 from streamer.frame import Probability, View
@@ -149,6 +150,8 @@ class EngineHost:
 
     def _work(self, generation: int) -> None:
         """The life of one engine."""
+        # Its own threads are as nice as the one that loads it.
+        give_way()
         segmenter: Segmenter | None = None
         try:
             try:

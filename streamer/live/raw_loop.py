@@ -70,14 +70,14 @@ class RawLoop:
         self._record.add("queue", taken_ns - frame.decoded_ns)
         self._record.add("look", looked_ns - taken_ns)
         mask = self._engine.newest
-        composed = self._compose(seen, mask)
-        self._outputs.offer(composed)
-        now_ns = self._clock.now_ns()
-        # Only now: the network takes every core that it can have.
+        # At once, so that its mask is there the sooner: the engine gives way to what follows here.
         if seen.look.flat:
             self._record.ai_drop("flat")
         else:
             self._engine.offer(seen)
+        composed = self._compose(seen, mask)
+        self._outputs.offer(composed)
+        now_ns = self._clock.now_ns()
         if mask is not None and composed.segmentation is not None:
             self._record.add("mask_age", frame.captured_ns - mask.captured_ns)
             if mask.number > self._last_shown:

@@ -47,9 +47,7 @@ class Others:
 
 
 @pytest.mark.parametrize("flat", [False, True])
-def test_a_picture_is_shown_before_the_network_begins_with_it(
-    make_frame: MakeFrame, flat: bool
-) -> None:
+def test_the_network_has_a_picture_before_it_is_drawn(make_frame: MakeFrame, flat: bool) -> None:
     clock = MonotonicClock()
     others = Others(flat)
     record = Record(clock.now_ns(), [])
@@ -63,6 +61,6 @@ def test_a_picture_is_shown_before_the_network_begins_with_it(
     )
     assert raw.handle(Grabbed(make_frame(), 0)) == 1
 
-    shown = ["look", "fit", "draw", "show"]
-    assert others.asked == (shown if flat else [*shown, "segment"])
+    asked = ["look"] if flat else ["look", "segment"]
+    assert others.asked == [*asked, "fit", "draw", "show"]
     assert record.view(clock.now_ns())["ai_dropped"] == ({"flat": 1} if flat else {})
