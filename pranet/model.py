@@ -178,9 +178,10 @@ class _PraNet(nn.Module):
 
     def _sum(self, maps: Iterable[Tensor], size: torch.Size) -> Tensor:
         # Maps of one size are added before the resize: it is linear, so nothing changes but time.
-        by_size: dict[torch.Size, Tensor] = {}
+        by_size: dict[tuple[int, ...], Tensor] = {}
         for logits in maps:
-            shape = logits.shape[-2:]
+            # Numbers also while the network is traced, where sizes are tensors.
+            shape = tuple(int(side) for side in logits.shape[-2:])
             by_size[shape] = by_size[shape] + logits if shape in by_size else logits
         resized = [resize(logits, size) for logits in by_size.values()]
         return torch.stack(resized).sum(dim=0) if len(resized) > 1 else resized[0]

@@ -24,6 +24,8 @@ sys.modules.setdefault("openvino_telemetry", cast(Any, None))
 
 import openvino as ov  # noqa: E402
 
+from streamer.engine.enlarging import enlarge_by_products  # noqa: E402
+
 logger = logging.getLogger(__name__)
 
 #: One for the process, and until its end. Each one's CPU plugin sets up a stack for signal handlers
@@ -160,6 +162,8 @@ def _compile(
     facts = settings | {
         "weights": checkpoint.sha256,
         "quantised": quantised.sha256 if quantised else "",
+        # Of the graph that is made of them; another number when it changes.
+        "form": "2",
         "config": str(checkpoint.config),
         "openvino": ov.get_version(),
         "cpu": str(CORE.get_property(DEVICE, "FULL_DEVICE_NAME")),
@@ -174,6 +178,7 @@ def _compile(
             logger.warning("the cached engine %s cannot be used; compiling anew", path)
     logger.info("compiling the engine for this machine, once")
     network = CORE.read_model(quantised.xml) if quantised else convert(checkpoint)
+    enlarge_by_products(network)
     compiled = CORE.compile_model(network, DEVICE, settings)
     cache.write(path, compiled.export_model().getvalue())
     return compiled

@@ -433,6 +433,7 @@ class TestCachedEngine:
         )
         monkeypatch.setattr(openvino, "CORE", core)
         monkeypatch.setattr(openvino, "convert", lambda _: None)
+        monkeypatch.setattr(openvino, "enlarge_by_products", lambda _: None)
         info = read_info(checkpoint)
         settings = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "2"}
 
