@@ -7,7 +7,7 @@ OUT ?= out
 
 BIN := $(VENV)/bin
 
-.PHONY: run demo test test-tensorrt lint types bench bench-peers gpu-check clean
+.PHONY: run demo test test-tensorrt lint types bench bench-peers bench-docs gpu-check clean
 
 run: $(VENV)/.run
 	$(BIN)/pranet-stream --source "$(SOURCE)" --output $(OUT)/overlay.mp4 \
@@ -37,10 +37,21 @@ bench: $(VENV)/.run
 gpu-check:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m demos.gpu_check
 
+# Puts a measurement into docs/benchmarks.md, with its report and its plots beside it.
+into_docs = --report docs/benchmarks/$(1).json --markdown docs/benchmarks.md --plots docs/benchmarks
+
 # Other programs for the same task, which have a virtual environment of their own.
 bench-peers: $(VENV)/.dev benchmarks/.venv/.installed
-	$(BIN)/pranet-bench peers "$(SOURCE)" --size 1920x1080 --report docs/benchmarks/peers.json \
-		--markdown docs/benchmarks.md --plots docs/benchmarks
+	$(BIN)/pranet-bench peers "$(SOURCE)" --size 1920x1080 $(call into_docs,peers)
+
+# All figures of docs/benchmarks.md, on a machine that has nothing else to do; glass needs Xvfb.
+bench-docs: bench-peers
+	$(BIN)/pranet-bench engine $(call into_docs,engine)
+	$(BIN)/pranet-bench file "$(SOURCE)" --size 1920x1080 --soak 10000 $(call into_docs,file)
+	$(BIN)/pranet-bench live "$(SOURCE)" --size 1920x1080 $(call into_docs,live)
+	$(BIN)/pranet-bench load "$(SOURCE)" $(call into_docs,load)
+	$(BIN)/pranet-bench scale "$(SOURCE)" $(call into_docs,scale)
+	$(BIN)/pranet-bench glass $(call into_docs,glass)
 
 # Sees the packages of the main one, of the same Python: a torch of its own would be gigabytes.
 tests/tensorrt/.venv/.installed: tests/tensorrt/requirements.txt $(VENV)/.dev

@@ -30,8 +30,10 @@ ADDED = {
     "+ smoothing": ("smoothing_ms",),
     "+ motion": ("motion",),
     "+ jumps": ("jump_ms",),
-    "+ hysteresis, component rules": ("keep", "start", "tidy"),
-    f"+ confirmation, hold = {DEFAULT_PRESET}": ("confirm_ms", "window_ms", "hold_ms"),
+    "+ hysteresis": ("keep", "start"),
+    "+ component rules": ("tidy",),
+    "+ confirmation": ("confirm_ms", "window_ms"),
+    f"+ hold = {DEFAULT_PRESET}": ("hold_ms",),
 }
 #: The figures that the Markdown shows.
 SHOWN = (

@@ -19,16 +19,18 @@ with suppress(ImportError):
 if TYPE_CHECKING:
     from streamer.engine import load_segmenter
     from streamer.frame import Frame, Segmentation, View
+    from streamer.live.pipeline import LivePipeline
     from streamer.overlay import Style
     from streamer.pipeline import Pipeline, RunResult
     from streamer.sinks import EventSink, VideoSink, open_mask_sink
-    from streamer.sources import open_source
+    from streamer.sources import open_live, open_source
     from streamer.temporal import PRESETS, Temporal
 
 __all__ = [
     "PRESETS",
     "EventSink",
     "Frame",
+    "LivePipeline",
     "Pipeline",
     "RunResult",
     "Segmentation",
@@ -37,6 +39,7 @@ __all__ = [
     "VideoSink",
     "View",
     "load_segmenter",
+    "open_live",
     "open_mask_sink",
     "open_source",
 ]
@@ -45,6 +48,7 @@ __all__ = [
 _HOMES = {
     "EventSink": "streamer.sinks",
     "Frame": "streamer.frame",
+    "LivePipeline": "streamer.live.pipeline",
     "PRESETS": "streamer.temporal",
     "Pipeline": "streamer.pipeline",
     "RunResult": "streamer.pipeline",
@@ -54,6 +58,7 @@ _HOMES = {
     "VideoSink": "streamer.sinks",
     "View": "streamer.frame",
     "load_segmenter": "streamer.engine",
+    "open_live": "streamer.sources",
     "open_mask_sink": "streamer.sinks",
     "open_source": "streamer.sources",
 }

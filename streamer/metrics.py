@@ -78,7 +78,7 @@ def _lines(snapshot: LiveSnapshot) -> Iterator[str]:
         yield from _family(f"{name}_total", "counter", help_text, [({}, value)])
     for name, help_text, label, counts in (
         ("dropped", "Pictures read but not shown.", "cause", snapshot.dropped),
-        ("ai_dropped", "Pictures that the network did not see.", "cause", snapshot.ai_dropped),
+        ("ai_dropped", "Pictures without a mask of their own.", "cause", snapshot.ai_dropped),
         ("output_dropped", "Pictures that missed an output.", "output", snapshot.sink_dropped),
     ):
         samples = [({label: key}, float(count)) for key, count in counts.items()]

@@ -133,6 +133,7 @@ def explain_preset(name: str) -> str:
     if temporal.is_off:
         return "Off: every frame stands alone, with the network's flicker."
     return (
-        f"{name.capitalize()}: something new is outlined after {temporal.confirm_ms:g} ms, and "
-        f"stays for {temporal.hold_ms:g} ms after the network last saw it."
+        f"{name.capitalize()}: something new has a thin outline until it was seen for "
+        f"{temporal.confirm_ms:g} ms, less or more by how sure the network is; what it loses stays "
+        f"for {temporal.hold_ms:g} ms at most."
     )

@@ -14,12 +14,14 @@ from typing import Literal
 
 import av
 import psutil
+from av.codec.hwaccel import hwdevices_available
 
 from pranet.checkpoint import DEFAULT_MODEL, read_info
 from streamer.cli.options import defaults_of
 from streamer.cli.outputs import why_no_window
 from streamer.cores import usable_cores
 from streamer.engine.cache import cache_folder
+from streamer.engine.choice import choose_backend
 from streamer.errors import StreamError
 from streamer.settings import load_settings, proposed_path, settings_path
 from streamer.sources.devices import list_devices
@@ -109,14 +111,30 @@ def _gpu() -> Iterator[Finding]:
         yield Finding("gpu", False, "the NVIDIA driver does not answer", "nvidia-smi says why")
     for line in lines:
         yield Finding("gpu", True, line)
+    yield from _cuda()
     has = importlib.util.find_spec("torch_tensorrt") is not None
     remedy = "" if has else "pip install 'pranet-stream[tensorrt]'"
     yield Finding("tensorrt", has, "installed" if has else "not installed", remedy)
 
 
+def _cuda() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        yield Finding("cuda", True, f"PyTorch {torch.__version__}")
+        has = "cuda" in hwdevices_available()
+        yield Finding(
+            "nvdec", has, "FFmpeg can ask for it (--decode gpu)", "" if has else _OWN_FFMPEG
+        )
+    else:
+        remedy = "https://pytorch.org/get-started/locally names the build for the driver"
+        yield Finding("cuda", False, f"PyTorch {torch.__version__} cannot use the GPU", remedy)
+
+
 def _model() -> Iterator[Finding]:
     checkpoint = read_info(DEFAULT_MODEL)
     yield Finding("model", True, f"{DEFAULT_MODEL}, SHA-256 {checkpoint.sha256[:16]}…")
+    yield Finding("engine", None, f"--backend auto takes {choose_backend(checkpoint)}")
 
 
 def _codecs() -> Iterator[Finding]:

@@ -4,7 +4,9 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
+from time import monotonic_ns
 from types import FrameType
 
 from streamer import report as reports
@@ -162,15 +164,19 @@ class _LiveRun:
         preset, quality = self._options.encoder_preset, self._options.quality
         return self._in_parts(
             self._options.output,
-            lambda path: VideoSink(path, info, preset=preset, quality=quality),
+            lambda path: VideoSink(path, info, preset=preset, quality=quality, began=self._now()),
         )
 
     def _raw_video(self, info: SourceInfo) -> Sink:
         assert self._options.raw_output is not None
-        preset = self._options.encoder_preset
+        preset, exact = self._options.encoder_preset, self._options.raw_exact
         return self._in_parts(
-            self._options.raw_output, lambda path: RawSink(path, info, preset=preset)
+            self._options.raw_output,
+            lambda path: RawSink(path, info, preset=preset, exact=exact, began=self._now()),
         )
+
+    def _now(self) -> datetime:
+        return self._wall.at(monotonic_ns())
 
     def _masks(self, info: SourceInfo) -> Sink:
         assert self._options.masks is not None

@@ -101,8 +101,11 @@ class Options:
     )
     quality: Annotated[int, _option(_OUT, "x264 CRF; 0 is lossless.", min=0, max=51)] = 20
     raw_output: Annotated[
-        Path | None, _option(_LIVE, "Video of the untouched pictures: .mp4 or .mkv.")
+        Path | None, _option(_LIVE, "Video without markers: .mp4 or .mkv; H.264, CRF 10.")
     ] = None
+    raw_exact: Annotated[
+        bool, _option(_LIVE, "That video is exact: FFV1 in .mkv, ten times as large.")
+    ] = False
     rotate_minutes: Annotated[
         float | None, _option(_LIVE, "New video files after so long.", min=0.01)
     ] = None
@@ -132,7 +135,9 @@ class Options:
     log: Annotated[Path | None, _option(_LIVE, "Messages and states as JSON lines.")] = None
     model: Annotated[str, _option(_NET, "Bundled checkpoint or a path.")] = DEFAULT_MODEL
     backend: Annotated[Backend, _option(_NET, "Engine.")] = "auto"
-    precision: Annotated[Precision, _option(_NET, "auto: the fastest that loses nothing.")] = "auto"
+    precision: Annotated[
+        Precision, _option(_NET, "auto: fp16 on a GPU; int8 where made; bf16 or fp32.")
+    ] = "auto"
     threshold: Annotated[
         float, _option(_NET, "Probability from which on a pixel is polyp.", min=0.01, max=0.99)
     ] = 0.5

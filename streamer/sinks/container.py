@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -41,6 +42,10 @@ _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 class ContainerWriter:
     """One encoded video stream, and optionally one copied audio stream, into a file.
 
+    Args:
+        began: when the first picture was taken, for the file's ``creation_time``; None leaves it
+            out.
+
     Raises:
         OutputError: unknown suffix, or the file cannot be written.
     """
@@ -57,6 +62,7 @@ class ContainerWriter:
         rate: Fraction,
         time_base: Fraction,
         audio: av.AudioStream | None = None,
+        began: datetime | None = None,
     ) -> None:
         path = Path(name)
         if path.suffix.lower() not in SUFFIXES:
@@ -69,6 +75,8 @@ class ContainerWriter:
             self._container = av.open(
                 f"file:{path}", "w", container_options=dict(SUFFIXES[path.suffix.lower()])
             )
+            if began is not None:
+                self._container.metadata["creation_time"] = began.astimezone(UTC).isoformat()
             stream = self._container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = width, height

@@ -1,5 +1,6 @@
 """The source's pictures as they came, without any marker, as a video file."""
 
+from datetime import datetime
 from pathlib import Path
 
 import av
@@ -20,6 +21,7 @@ class RawSink(VideoSink):
         info: the source whose pictures come.
         preset, quality: of x264, see `VideoSink`.
         exact: FFV1 instead of H.264: every sample keeps its value. About ten times as large.
+        began: see `ContainerWriter`.
 
     Raises:
         OutputError: the file cannot be written, or is not of a kind that fits.
@@ -33,8 +35,9 @@ class RawSink(VideoSink):
         preset: str = "ultrafast",
         quality: int = QUALITY,
         exact: bool = False,
+        began: datetime | None = None,
     ) -> None:
-        super().__init__(path, info, preset=preset, quality=quality, exact=exact)
+        super().__init__(path, info, preset=preset, quality=quality, exact=exact, began=began)
 
     def chosen(self, composed: Composed) -> av.VideoFrame:
         """The picture that is recorded: the one without markers."""

@@ -1,5 +1,6 @@
 """Pictures as a video file: H.264, or FFV1 where every bit counts."""
 
+from datetime import datetime
 from pathlib import Path
 
 import av
@@ -31,6 +32,7 @@ class VideoSink:
         preset: x264's; faster ones make larger files.
         quality: x264's constant rate factor, 0 (lossless) … 51.
         exact: FFV1 in a ``.mkv`` file instead of H.264: every sample keeps its value.
+        began: see `ContainerWriter`.
 
     Raises:
         OutputError: the file cannot be written, or is not of a kind that fits.
@@ -44,6 +46,7 @@ class VideoSink:
         preset: str = "ultrafast",
         quality: int = 20,
         exact: bool = False,
+        began: datetime | None = None,
     ) -> None:
         refuse_source(path, info)
         if exact and Path(path).suffix.lower() != ".mkv":
@@ -65,6 +68,7 @@ class VideoSink:
             rate=info.rate,
             time_base=info.time_base,
             audio=info.audio,
+            began=began,
         )
         video = self._writer.video
         # The network needs the cores; sliced threads of x264 would only fight it for them.

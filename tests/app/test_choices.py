@@ -66,5 +66,6 @@ def test_every_preset_is_explained_by_its_own_figures() -> None:
 
     assert len(set(told.values())) == len(PRESETS)
     for name, temporal in PRESETS.items():
-        assert temporal.is_off or f"{temporal.hold_ms:g} ms" in told[name]
+        figures = (f"{value:g} ms" for value in (temporal.confirm_ms, temporal.hold_ms))
+        assert temporal.is_off or all(figure in told[name] for figure in figures)
     assert Choices().preset in told

@@ -23,14 +23,6 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whatever settings the user of this machine has."""
-    monkeypatch.delenv("PRANET_STREAM_SETTINGS", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
-
-
 class TestLive:
     def test_run_ends_after_so_many_frames_and_everything_is_on_record(
         self, command: Callable[..., Any], tmp_path: Path

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from streamer.cli import doctor
+from streamer.engine.choice import Choice
 from streamer.sources.devices import Device
 
 
@@ -88,3 +91,30 @@ def test_package_that_is_not_installed_says_how_to_install_it(
     (found,) = doctor.examine()
 
     assert found.remedy == "pip install openvino"
+
+
+@pytest.mark.parametrize("usable", [False, True])
+def test_a_driver_alone_does_not_make_the_gpu_work(
+    monkeypatch: pytest.MonkeyPatch, usable: bool
+) -> None:
+    answer = SimpleNamespace(returncode=0, stdout="Acme 5000, 16 GiB, 580.1\n")
+    monkeypatch.setattr(doctor.shutil, "which", lambda _: "nvidia-smi")
+    monkeypatch.setattr(doctor.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: usable)
+    monkeypatch.setattr(doctor, "_LOOKS", {"gpu": doctor._gpu})
+
+    found = {finding.part: finding for finding in doctor.examine()}
+
+    assert found["gpu"].works
+    assert found["cuda"].works is usable
+    assert bool(found["cuda"].remedy) is not usable
+    assert ("nvdec" in found) is usable
+
+
+def test_what_auto_takes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_LOOKS", {"model": doctor._model})
+    monkeypatch.setattr(doctor, "choose_backend", lambda _: Choice("cuda", "a card is there"))
+
+    found = {finding.part: finding for finding in doctor.examine()}
+
+    assert found["engine"].found == "--backend auto takes cuda: a card is there"

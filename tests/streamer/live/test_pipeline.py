@@ -5,6 +5,7 @@ source again. Threads are waited for by events and by what a snapshot says.
 """
 
 import itertools
+import os
 import queue
 import sys
 import threading
@@ -516,6 +517,22 @@ class TestThePicturePasses:
 
         assert seen_s[0] == pytest.approx(SWITCH_S)
         assert sys.getswitchinterval() == before_s
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="threads are nice on Linux only")
+    def test_the_engine_gives_way_to_all_else(self, make_rig: MakeRig) -> None:
+        def niceness() -> int:
+            return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+        of_engine: list[int] = []
+
+        def load() -> Engine:
+            of_engine.append(niceness())
+            return Engine()
+
+        rig = make_rig([load]).start()
+        rig.until_ready()
+        rig.end()
+        assert of_engine[0] > niceness()
 
     def test_while_it_is_warming(self, make_rig: MakeRig, gate: threading.Event) -> None:
         def load_slowly() -> Engine:
