@@ -1,0 +1,156 @@
+"""Which part of the picture is analysed, found by looking and looked at again every few seconds.
+
+It begins with the whole picture. Once two stretches of pictures in a row agree on a field of view
+that is sure, the box around it is analysed. From then on a stretch is looked at every few seconds;
+the part changes only when two in a row agree on another one. Where none can be made out (a dark
+scene, a menu, a still picture) the last one stays, unless what lies beside it begins to move: then
+it is the whole picture again, so that nothing is hidden from the network.
+"""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+import av
+
+from streamer.field_of_view import FieldOfView
+from streamer.frame import View
+from streamer.planes import whole_samples
+from streamer.view import LEAST_SIDE
+from streamer.view_finder import Stretch
+
+logger = logging.getLogger(__name__)
+
+#: Pictures are looked at so far apart, in stretches of this length, with so much between two of
+#: them where nothing is new.
+STEP_S, STRETCH_S, PAUSE_S = 0.1, 2.0, 3.0
+MIN_PICTURES = 8
+#: What is found in so many stretches in a row is believed.
+_IN_A_ROW = 2
+#: An edge that moved by no more than this share of the picture's side has not moved.
+_STAYED = 0.015
+#: Changes that are kept.
+MOST_CHANGES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChange:
+    """Another part of the picture is analysed.
+
+    Attributes:
+        time_s: of the first picture of which that is so, in the source's time.
+        view: the part.
+        reason: why, in words for the user.
+    """
+
+    time_s: float
+    view: View
+    reason: str
+
+
+class ViewWatch:
+    """Watches the pictures of one source. One thread owns it; `view` may be read by all.
+
+    Args:
+        width, height: px of the pictures.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._whole = View(0, 0, width, height)
+        #: The part to analyse, in whole chroma samples.
+        self.view = self._whole
+        #: The newest changes, and how many there were.
+        self.changes: deque[ViewChange] = deque(maxlen=MOST_CHANGES)
+        self.count = 0
+        #: Whether what is analysed has been found, be it the whole picture.
+        self.is_sure = False
+        self._begin()
+        self._next_s = 0.0
+
+    def _begin(self) -> None:
+        """Look afresh: what was seen before does not count."""
+        self._stretch = Stretch()
+        self._start_s = self._last_s = float("-inf")
+        self._candidate: FieldOfView | None = None
+        self._beyond = 0
+
+    def forget(self) -> None:
+        """The source was lost and is back; the part stays until another one is sure."""
+        self._begin()
+        self._next_s = float("-inf")
+
+    def wants(self, time_s: float) -> bool:
+        """Whether a picture of that time is to be looked at; costs nothing."""
+        if time_s < self._last_s:
+            # The source begins again.
+            self.forget()
+        return time_s >= self._next_s and time_s - self._last_s >= STEP_S * (1 - 1e-6)
+
+    def look(self, picture: av.VideoFrame, time_s: float) -> ViewChange | None:
+        """Look at a picture, if it is to be looked at.
+
+        Args:
+            picture: in a `DRAWABLE` format, or on the GPU.
+            time_s: its time.
+
+        Returns:
+            The change, if another part is to be analysed from this picture on.
+        """
+        if not self.wants(time_s):
+            return None
+        if self._stretch.count == 0:
+            self._start_s = time_s
+        self._last_s = time_s
+        self._stretch.add(picture)
+        if time_s - self._start_s < STRETCH_S or self._stretch.count < MIN_PICTURES:
+            return None
+        done, self._stretch = self._stretch, Stretch()
+        found = done.view()
+        if found is None:
+            return self._miss(done, time_s)
+        self._beyond = 0
+        before, self._candidate = self._candidate, found
+        if before is None or not found.agrees_with(before):
+            return None
+        self._candidate = joined = found.joined_with(before)
+        self.is_sure = True
+        view = self._part(joined, picture)
+        if self._is_near(view):
+            self._next_s = time_s + PAUSE_S
+            return None
+        return self._change(view, time_s, f"found: {joined.kind}")
+
+    def _miss(self, stretch: Stretch, time_s: float) -> ViewChange | None:
+        self._candidate = None
+        self._beyond = self._beyond + 1 if stretch.is_lively_beyond(self.view) else 0
+        if self.view == self._whole or self._beyond < _IN_A_ROW:
+            return None
+        self.is_sure = False
+        return self._change(self._whole, time_s, "lost: the margin moves")
+
+    def _part(self, field: FieldOfView, picture: av.VideoFrame) -> View:
+        view = self._whole if field.fills_picture else whole_samples(field.box, picture)
+        return view if min(view.width, view.height) >= LEAST_SIDE else self._whole
+
+    def _is_near(self, view: View) -> bool:
+        """Whether a part is the present one but for what was dark."""
+        across, down = (_STAYED * side for side in (self._whole.width, self._whole.height))
+        now, whole = self.view, self._whole
+        if (view == whole) != (now == whole):
+            return False
+        return (
+            abs(view.x - now.x) <= across
+            and abs(view.x + view.width - now.x - now.width) <= across
+            and abs(view.y - now.y) <= down
+            and abs(view.y + view.height - now.y - now.height) <= down
+        )
+
+    def _change(self, view: View, time_s: float, reason: str) -> ViewChange:
+        self.view = view
+        self.count += 1
+        change = ViewChange(time_s, view, reason)
+        self.changes.append(change)
+        logger.info(
+            "view: %d,%d,%d,%d is analysed (%s)", view.x, view.y, view.width, view.height, reason
+        )
+        return change
