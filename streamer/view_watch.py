@@ -8,13 +8,13 @@ it is the whole picture again, so that nothing is hidden from the network.
 """
 
 import logging
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import av
 
 from streamer.field_of_view import FieldOfView
-from streamer.frame import View
+from streamer.frame import Frame, View
 from streamer.planes import whole_samples
 from streamer.view import LEAST_SIDE
 from streamer.view_finder import Stretch
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 #: Pictures are looked at so far apart, in stretches of this length, with so much between two of
 #: them where nothing is new.
 STEP_S, STRETCH_S, PAUSE_S = 0.1, 2.0, 3.0
+#: How much of a file is looked at before its first frame is analysed, at most.
+AHEAD_S = 10.0
 MIN_PICTURES = 8
 #: What is found in so many stretches in a row is believed.
 _IN_A_ROW = 2
@@ -53,14 +55,15 @@ class ViewWatch:
 
     Args:
         width, height: px of the pictures.
+        view: what to begin with; None takes the whole picture.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, view: View | None = None) -> None:
         self._whole = View(0, 0, width, height)
         #: The part to analyse, in whole chroma samples.
-        self.view = self._whole
-        #: The newest changes, and how many there were.
-        self.changes: deque[ViewChange] = deque(maxlen=MOST_CHANGES)
+        self.view = view or self._whole
+        #: The newest changes, in order, and how many there were.
+        self.changes: tuple[ViewChange, ...] = ()
         self.count = 0
         #: Whether what is analysed has been found, be it the whole picture.
         self.is_sure = False
@@ -149,8 +152,28 @@ class ViewWatch:
         self.view = view
         self.count += 1
         change = ViewChange(time_s, view, reason)
-        self.changes.append(change)
+        # Made anew: others may be reading it.
+        self.changes = (*self.changes[1 - MOST_CHANGES :], change)
         logger.info(
             "view: %d,%d,%d,%d is analysed (%s)", view.x, view.y, view.width, view.height, reason
         )
         return change
+
+
+def look_ahead(items: Iterable[object], width: int, height: int) -> ViewWatch:
+    """A watch that begins with the view that the first seconds of a file show.
+
+    Args:
+        items: of a source that nobody else reads; read until the view is sure, or `AHEAD_S`.
+        width, height: px of its pictures.
+    """
+    watch = ViewWatch(width, height)
+    first_s: float | None = None
+    for item in items:
+        if not isinstance(item, Frame):
+            continue
+        first_s = item.time_s if first_s is None else first_s
+        watch.look(item.picture, item.time_s)
+        if watch.is_sure or item.time_s - first_s > AHEAD_S:
+            break
+    return ViewWatch(width, height, watch.view)

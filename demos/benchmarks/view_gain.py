@@ -1,10 +1,11 @@
 """What it gains to show the network only the field of view: mDice on bordered pictures.
 
-    python -m demos.benchmarks.view_gain --data TrainDataset --sequences ranges.json --test TestDataset
+    python -m demos.benchmarks.view_gain --data TrainDataset --test TestDataset
 
 Labelled pictures are put into a wider black frame, as processors put them into 16:9, and their
-corners cut off as those of an octagon; masks are cut alike. The network then sees the whole frame, or
-the box around the octagon. Choose by the pictures that were held out; the test sets only confirm.
+corners cut off as those of an octagon; masks are cut alike. The network then sees the whole frame,
+or the box around the octagon. Choose by the pictures that were held out; the test sets only
+confirm.
 """
 
 import json
@@ -73,7 +74,9 @@ def _dices(
         yield dice_at(alone, mask), dice_at(whole, truth), dice_at(cropped, truth)
 
 
-def _row(name: str, ask: Callable[[Image], Probability], pairs: Sequence[Pair]) -> dict[str, object]:
+def _row(
+    name: str, ask: Callable[[Image], Probability], pairs: Sequence[Pair]
+) -> dict[str, object]:
     dices = 100 * np.array(list(_dices(ask, pairs)))
     alone, whole, cropped = dices.T
     gain = cropped - whole

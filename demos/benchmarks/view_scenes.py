@@ -208,8 +208,8 @@ def luma_of(scene: Scene, view: Pixels, index: int) -> Pixels:
         side = min(round(0.8 * left), height // 3)
         rows = np.s_[height - side - 8 : height - 8, 8 : 8 + side]
         ground[rows] = 0.9 * _tissue(scene, index / RATE, side, side, number=1)
-    luma = cover * (16 + tissue * 0.85) + (1 - cover) * ground
-    luma = cv2.GaussianBlur(luma, (0, 0), scene.soft_px)
+    sharp = cover * (16 + tissue * 0.85) + (1 - cover) * ground
+    luma = np.asarray(cv2.GaussianBlur(sharp, (0, 0), scene.soft_px), np.float64)
     if scene.noise:
         rng = np.random.default_rng([46, scene.seed, index])
         luma = luma + scene.noise * rng.standard_normal(luma.shape, np.float32)
@@ -244,5 +244,5 @@ def _coded(
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     memory.seek(0)
-    with av.open(memory) as container:
-        yield from container.decode(video=0)
+    with av.open(memory) as coded:
+        yield from coded.decode(video=0)
