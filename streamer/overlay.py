@@ -144,7 +144,7 @@ class Overlay:
         picture: av.VideoFrame,
         segmentation: Segmentation | None,
         status: str,
-        view: View | None,
+        view: View | None = None,
     ) -> av.VideoFrame:
         from streamer.gpu import overlay
         from streamer.gpu.surface import as_tensors

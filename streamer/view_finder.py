@@ -70,10 +70,9 @@ class Stretch:
         #: Pictures so far.
         self.count = 0
         self._size = (0, 0)
-        self._before: Luma = np.zeros((0, 0), np.uint8)
-        self._fine: Luma = np.zeros((0, 0), np.uint8)
-        self._brightest: Luma = np.zeros((0, 0), np.uint8)
-        self._darkest: Luma = np.zeros((0, 0), np.uint8)
+        nothing: Luma = np.zeros((0, 0), np.uint8)
+        self._before = nothing, nothing
+        self._fine = self._brightest = self._darkest = nothing
         self._steps = (1, 1)
 
     def add(self, picture: av.VideoFrame) -> None:
@@ -92,21 +91,23 @@ class Stretch:
         coarse = _reduced(fine, further)
         if self.count == 0:
             self._size, self._steps = (picture.width, picture.height), (step, further)
-            self._before, self._fine = fine, np.zeros_like(fine)
-            self._brightest, self._darkest = coarse.copy(), coarse.copy()
+            self._before = np.zeros_like(fine), np.zeros_like(coarse)
+            self._fine, self._brightest = np.zeros_like(fine), np.zeros_like(coarse)
+            self._darkest = coarse.copy()
         # In two pictures in a row: a flash or a damaged block is not the view.
-        np.maximum(self._fine, np.minimum(fine, self._before), out=self._fine)
-        self._before = fine.copy() if np.shares_memory(fine, samples) else fine
-        np.maximum(self._brightest, coarse, out=self._brightest)
+        fine_before, coarse_before = self._before
+        np.maximum(self._fine, np.minimum(fine, fine_before), out=self._fine)
+        np.maximum(self._brightest, np.minimum(coarse, coarse_before), out=self._brightest)
         np.minimum(self._darkest, coarse, out=self._darkest)
+        self._before = fine.copy() if np.shares_memory(fine, samples) else fine, coarse
         self.count += 1
 
     def view(self) -> FieldOfView | None:
         """The field of view, if one is sure."""
-        if self.count == 0:
+        if self.count < 2:
             return None
         bright = self._bright()
-        lively = self._brightest - self._darkest >= _CHANGE
+        lively = self._lively()
         step, further = self._steps
         best: Points | None = None
         most = 0.0
@@ -133,6 +134,10 @@ class Stretch:
         least = np.asarray(eroded[::further, ::further][:height, :width], np.uint8)
         return np.asarray(least > _ground(least) + _CONTRAST)
 
+    def _lively(self) -> NDArray[np.bool_]:
+        """Where the coarse image has changed."""
+        return np.asarray(cv2.subtract(self._brightest, self._darkest) >= _CHANGE)
+
     def is_lively_beyond(self, view: View) -> bool:
         """Whether much of what lies outside a part of the picture moves."""
         scale = self._steps[0] * self._steps[1]
@@ -140,7 +145,7 @@ class Stretch:
         top, left = view.y // scale, view.x // scale
         bottom, right = -(-(view.y + view.height) // scale), -(-(view.x + view.width) // scale)
         outside[max(0, top - 1) : bottom + 1, max(0, left - 1) : right + 1] = False
-        lively = self._brightest - self._darkest >= _CHANGE
+        lively = self._lively()
         return bool(outside.any() and np.mean(lively[outside]) > _MAX_WRITTEN / 2)
 
 
@@ -255,6 +260,11 @@ def _rim(hull: Points, luma: Luma, reach_px: float) -> tuple[Points | None, floa
     found &= (before > 0.65) & (after < 0.3)
     away = offsets[0] + fall * _STEP
     found &= ~_sticks_out(away, found, reach_px / 3)
+    # Where the picture ends something always falls; that says nothing of a margin.
+    low, high = points.min(axis=1), (np.array(luma.shape[::-1]) - 1 - points).min(axis=1)
+    inner = np.minimum(low, high) > reach_px / 3
+    if inner.any() and np.mean(found[inner]) < _MIN_SHARP:
+        return None, 0.0
     known = float(np.mean(found))
     if known < _MIN_SHARP or _longest_gap(found) > _MAX_GAP * _RAYS:
         return None, known

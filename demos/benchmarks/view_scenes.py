@@ -244,5 +244,5 @@ def _coded(
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     memory.seek(0)
-    with av.open(memory) as coded:
+    with av.open(memory, "r") as coded:
         yield from coded.decode(video=0)
