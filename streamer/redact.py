@@ -46,8 +46,8 @@ class Redactor:
     looking: what comes first may have been a menu or a test picture.
 
     Args:
-        badge: draws the status badge again, which lies in the margin. The one that is there lets
-            through what is below it. None leaves it out.
+        badge: draws the status badge and the corner markers again, which lie in the margin. The
+            badge that is there lets through what is below it. None leaves them out.
     """
 
     def __init__(self, badge: Overlay | None = None) -> None:
@@ -117,7 +117,7 @@ class Redactor:
         if composed.picture is not frame.picture or self._badge is not None:
             picture = self._blanked(composed.picture, frame.color)
         if self._badge is not None:
-            picture = self._badge.draw(picture, None, composed.state)
+            picture = self._badge.draw(picture, None, composed.state, view=composed.view)
         return replace(composed, frame=replace(frame, picture=raw), picture=picture)
 
     def _blanked(self, picture: av.VideoFrame, color: ColorDescription) -> av.VideoFrame:

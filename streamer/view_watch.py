@@ -29,8 +29,9 @@ AHEAD_S = 10.0
 MIN_PICTURES = 8
 #: What is found in so many stretches in a row is believed.
 _IN_A_ROW = 2
-#: An edge that moved by no more than this share of the picture's side has not moved.
-_STAYED = 0.015
+#: An edge that moved outwards by no more than the first, as a share of the picture's side, or by so
+#: few px, or inwards by no more than the second, has not moved. What is not seen counts for more.
+_OUTWARDS, _INWARDS, _LEAST_PX = 0.005, 0.015, 3
 #: Changes that are kept.
 MOST_CHANGES = 1000
 
@@ -137,15 +138,15 @@ class ViewWatch:
 
     def _is_near(self, view: View) -> bool:
         """Whether a part is the present one but for what was dark."""
-        across, down = (_STAYED * side for side in (self._whole.width, self._whole.height))
         now, whole = self.view, self._whole
-        if (view == whole) != (now == whole):
-            return False
-        return (
-            abs(view.x - now.x) <= across
-            and abs(view.x + view.width - now.x - now.width) <= across
-            and abs(view.y - now.y) <= down
-            and abs(view.y + view.height - now.y - now.height) <= down
+        return all(
+            -_INWARDS * side <= grown <= max(_LEAST_PX, _OUTWARDS * side)
+            for grown, side in (
+                (now.x - view.x, whole.width),
+                (view.x + view.width - now.x - now.width, whole.width),
+                (now.y - view.y, whole.height),
+                (view.y + view.height - now.y - now.height, whole.height),
+            )
         )
 
     def _change(self, view: View, time_s: float, reason: str) -> ViewChange:

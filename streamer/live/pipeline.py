@@ -241,7 +241,7 @@ class LivePipeline:
         cause = "stopped" if self._failure is None else "failed"
         run.record.drop(cause, len(self._queue.abort()))
         if run.view_look is not None:
-            run.view_look.stop()
+            run.view_look.finish()
         for thread in run.threads:
             thread.join(left_s())
             if thread.is_alive():

@@ -4,9 +4,13 @@ That takes some ms once in a while, so it has a thread of its own: neither the p
 network waits for it.
 """
 
+import logging
+
 from streamer.live.compositor import Compositor, Seen
 from streamer.live.newest import NewestQueue
 from streamer.view_watch import STEP_S, ViewWatch
+
+logger = logging.getLogger(__name__)
 
 
 class ViewLook:
@@ -18,6 +22,7 @@ class ViewLook:
         self._compositor = compositor
         self._waiting: NewestQueue[Seen] = NewestQueue(1)
         self._offered_s = float("-inf")
+        self._session = 0
 
     def offer(self, seen: Seen) -> None:
         """Offer a picture with a signal in it; never waits."""
@@ -27,18 +32,26 @@ class ViewLook:
             self._waiting.put(seen)
 
     def work(self) -> None:
-        """Look at what is offered until `stop`."""
-        session = 0
-        for seen in self._waiting:
-            if seen.session != session:
-                session = seen.session
-                self.watch.forget()
-            if self.watch.look(seen.frame.picture, _time_s(seen)):
-                self._compositor.view = self.watch.view
+        """Look at what is offered until `finish`."""
+        try:
+            for seen in self._waiting:
+                self.look(seen)
+        except Exception as error:
+            # The picture and its masks go on as they are.
+            logger.warning("view: it is looked for no more (%s)", error)
+            self._waiting.abort()
 
-    def stop(self) -> None:
-        """End `work`."""
-        self._waiting.abort()
+    def look(self, seen: Seen) -> None:
+        """Look at one picture."""
+        if seen.session != self._session:
+            self._session = seen.session
+            self.watch.forget()
+        if self.watch.look(seen.frame.picture, _time_s(seen)):
+            self._compositor.view = self.watch.view
+
+    def finish(self) -> None:
+        """End `work`, after what is still waiting; nothing more is taken."""
+        self._waiting.finish()
 
 
 def _time_s(seen: Seen) -> float:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamer.corners import corner_bars
 from streamer.color import ColorDescription, rgb_to_yuv
+from streamer.corners import corner_bars
 from streamer.errors import StreamError
 from streamer.frame import Segmentation, Track, Tracks, View
 from streamer.overlay import Overlay, Style, parse_color

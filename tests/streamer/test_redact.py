@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from streamer.audio import AudioPacket
 from streamer.color import ColorDescription, rgb_to_yuv
+from streamer.corners import corner_bars
 from streamer.field_of_view import FieldOfView
-from streamer.frame import Frame
+from streamer.frame import Frame, View
 from streamer.overlay import Overlay, Style
 from streamer.planes import DRAWABLE
 from streamer.redact import RedactingSink, Redactor
@@ -392,6 +393,18 @@ class TestRedactor:
 
         np.testing.assert_array_equal(shown[0], shown[1])
         assert shown[0][:40, :80].max() > 200
+
+    def test_corner_markers_are_drawn_again(self, compose: Callable[..., Composed]) -> None:
+        overlay, view = Overlay(Style(badge=False), LIMITED), View(140, 8, 300, 254)
+        redactor = Redactor(overlay)
+        mask = drawn("octagon")
+        run(redactor, compose, film(mask))
+        composed = replace(compose(picture_of(luma_of(mask, 3)), 99), view=view)
+        luma = redactor.redact(composed).picture.to_ndarray()[: SIZE[1]]
+
+        green = rgb_to_yuv(Style().color, LIMITED, 8)[0]
+        for left, top, right, bottom in corner_bars(view, SIZE[1]):
+            assert (luma[top:bottom, left:right] == green).all()
 
     def test_sinks_of_several_threads_get_the_same_copies(
         self, compose: Callable[..., Composed]

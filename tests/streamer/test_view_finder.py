@@ -126,6 +126,18 @@ def test_no_view_in_what_is_flat_or_noise(level: int, deviation: float, seed: in
     assert found is None or found.fills_picture
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 100))
+def test_pictures_may_be_of_any_size(width: int, height: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pictures = (
+        gray(rng.integers(0, 256, (height, width)).astype(np.uint8) * np.uint8(number % 2))
+        for number in range(6)
+    )
+    found = find_field_of_view(pictures)
+
+    assert found is None or found.mask().shape == (height, width)
+
+
 def test_no_view_in_what_stands_still() -> None:
     scene = replace(PLAIN, shape="circle", noise=0.0)
     still = gray(luma_of(scene, view_of(scene), 0))

@@ -130,6 +130,20 @@ def test_an_edge_that_moves_by_a_px_is_no_change(script: Script) -> None:
     assert len(play(script, watch, A, A, box(42, 11, 119, 99), box(42, 11, 119, 99))) == 1
 
 
+def test_an_edge_that_moves_outwards_by_more_is_a_change(script: Script) -> None:
+    watch = ViewWatch(WIDTH, HEIGHT)
+    grown = box(41, 10, 126, 100)
+    *_, last = play(script, watch, A, A, grown, grown)
+
+    assert last.view == View(40, 10, 127, 100)
+
+
+def test_a_view_that_is_the_picture_but_for_a_px_is_the_whole(script: Script) -> None:
+    watch = ViewWatch(WIDTH, HEIGHT)
+
+    assert play(script, watch, *[box(2, 1, 197, 118)] * 4) == []
+
+
 def test_a_dark_or_still_scene_changes_nothing(script: Script) -> None:
     watch = ViewWatch(WIDTH, HEIGHT)
 
