@@ -45,6 +45,8 @@ _RAYS, _REACH, _STEP = 240, 3.0, 0.5
 #: A rim is sharp where the brightness has fallen by most of the way, and had not before, so far (px
 #: of the fine image) from the middle of the fall; as shares of the picture's width for small ones.
 _SHARP_PX, _SHARP = 3.0, 0.008
+#: What is left of the brightness inside, so far before and behind the middle of its fall.
+_HIGH, _LOW = 0.65, 0.3
 #: Shares of the rays that find a sharp rim, and the longest stretch of them that may not.
 _MIN_SHARP, _MAX_GAP = 0.6, 0.2
 #: What stands still is left out where that makes so much larger a share of the rim sharp.
@@ -82,11 +84,11 @@ class Stretch:
 
             picture = download(picture)
         samples = planes(picture)[0].pixels[..., 0]
-        step = max(1, picture.width // FINE_PX)
+        step = max(1, min(picture.width // FINE_PX, picture.height))
         fine = _reduced(samples, step)
         if bit_depth(picture) > 8:
             fine = np.asarray(cv2.convertScaleAbs(fine, alpha=2.0 ** (8 - bit_depth(picture))))
-        further = max(1, -(-fine.shape[1] // _COARSE_PX))
+        further = min(-(-fine.shape[1] // _COARSE_PX), *fine.shape)
         # Averages: noise must not pass for brightness, nor for change.
         coarse = _reduced(fine, further)
         if self.count == 0:
@@ -99,7 +101,7 @@ class Stretch:
         np.maximum(self._fine, np.minimum(fine, fine_before), out=self._fine)
         np.maximum(self._brightest, np.minimum(coarse, coarse_before), out=self._brightest)
         np.minimum(self._darkest, coarse, out=self._darkest)
-        self._before = fine.copy() if np.shares_memory(fine, samples) else fine, coarse
+        self._before = fine, coarse
         self.count += 1
 
     def view(self) -> FieldOfView | None:
@@ -225,51 +227,70 @@ def _rim(hull: Points, luma: Luma, reach_px: float) -> tuple[Points | None, floa
         luma: the brightest that each place has been.
         reach_px: how far off it may be.
     """
-    width = luma.shape[1]
     points = evenly_spaced(hull, _RAYS)
-    along = np.roll(points, -2, axis=0) - np.roll(points, 2, axis=0)
-    # In the picture's axes y points down, and OpenCV's hulls run clockwise there; to be sure:
-    outwards = np.stack([along[:, 1], -along[:, 0]], axis=1)
-    outwards /= np.hypot(*outwards.T)[:, None] + 1e-9
-    if np.mean((outwards * (points - points.mean(axis=0))).sum(axis=1)) < 0:
-        outwards = -outwards
+    outwards = _outwards(points)
     offsets = np.arange(-reach_px, reach_px + _STEP, _STEP)
-    places = points[:, None] + offsets[:, None] * outwards[:, None]
+    share, lit = _across(luma, points[:, None] + offsets[:, None] * outwards[:, None])
+    fall, found = _first_fall(share, offsets >= -reach_px / 2)
+    found &= lit & _is_sharp(share, fall, max(_SHARP_PX, _SHARP * luma.shape[1]))
+    away = offsets[0] + fall * _STEP
+    found &= ~_sticks_out(away, found, reach_px / 3)
+    known = float(np.mean(found))
+    # Where the picture ends something always falls: that says nothing of a margin.
+    end = np.array(luma.shape[::-1]) - 1
+    beside = np.minimum(points, end - points).min(axis=1) > reach_px / 3
+    if beside.any() and np.mean(found[beside]) < _MIN_SHARP:
+        return None, known
+    if known < _MIN_SHARP or _longest_gap(found) > _MAX_GAP * _RAYS:
+        return None, known
+    rim = points[found] + away[found, None] * outwards[found]
+    return np.asarray(cv2.convexHull(rim.astype(np.float32))[:, 0], np.float64), known
+
+
+def _outwards(points: Points) -> Points:
+    """Unit vectors at right angles to a closed convex line, from the inside to the outside."""
+    along = np.roll(points, -2, axis=0) - np.roll(points, 2, axis=0)
+    across = np.stack([along[:, 1], -along[:, 0]], axis=1)
+    across /= np.hypot(*across.T)[:, None] + 1e-9
+    # Either way round that the line may run.
+    runs = np.mean((across * (points - points.mean(axis=0))).sum(axis=1))
+    return np.asarray(across if runs > 0 else -across, np.float64)
+
+
+def _across(luma: Luma, places: Points) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """How bright it is along rays, as a share from the ground (0) to the light inside (1).
+
+    Args:
+        places: (rays, steps, 2) px, from the inside to the outside.
+
+    Returns:
+        (rays, steps), and which rays are bright enough inside.
+    """
     ground = _ground(luma)
+    x, y = (places[..., axis].astype(np.float32) for axis in (0, 1))
     # Beyond the picture there is ground, so that a view which is cut off there ends at its edge.
     seen = cv2.remap(
         luma.astype(np.float32),
-        places[..., 0].astype(np.float32),
-        places[..., 1].astype(np.float32),
+        x,
+        y,
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=ground,
     )
     # Against noise; neighbours are on the same side of the rim.
     seen = cv2.blur(seen, (3, 3))
-    inner = offsets < -reach_px / 3
-    light = np.median(seen[:, inner], axis=1)
-    share = (seen - ground) / np.maximum(light - ground, 1)[:, None]
-    fall, found = _first_fall(share, offsets >= -reach_px / 2)
-    found &= light - ground >= _CONTRAST
-    sharp_steps = round(max(_SHARP_PX, _SHARP * width) / _STEP)
-    rays = np.arange(_RAYS)
-    whole = np.floor(fall).astype(int)
-    before = share[rays, np.maximum(whole - sharp_steps, 0)]
-    after = share[rays, np.minimum(whole + sharp_steps, len(offsets) - 1)]
-    found &= (before > 0.65) & (after < 0.3)
-    away = offsets[0] + fall * _STEP
-    found &= ~_sticks_out(away, found, reach_px / 3)
-    # Where the picture ends something always falls; that says nothing of a margin.
-    low, high = points.min(axis=1), (np.array(luma.shape[::-1]) - 1 - points).min(axis=1)
-    inner = np.minimum(low, high) > reach_px / 3
-    if inner.any() and np.mean(found[inner]) < _MIN_SHARP:
-        return None, 0.0
-    known = float(np.mean(found))
-    if known < _MIN_SHARP or _longest_gap(found) > _MAX_GAP * _RAYS:
-        return None, known
-    rim = points[found] + away[found, None] * outwards[found]
-    return np.asarray(cv2.convexHull(rim.astype(np.float32))[:, 0], np.float64), known
+    contrast = np.median(seen[:, : seen.shape[1] // 3], axis=1) - ground
+    share = (seen - ground) / np.maximum(contrast, 1)[:, None]
+    return np.asarray(share, np.float32), np.asarray(contrast >= _CONTRAST)
+
+
+def _is_sharp(share: NDArray[np.float32], fall: Points, within_px: float) -> NDArray[np.bool_]:
+    """Whether most of each ray's fall happens within so many px of its middle."""
+    rays, middle = np.arange(len(share)), np.floor(fall).astype(int)
+    steps = round(within_px / _STEP)
+    before = share[rays, np.maximum(middle - steps, 0)]
+    after = share[rays, np.minimum(middle + steps, share.shape[1] - 1)]
+    return np.asarray((before > _HIGH) & (after < _LOW))
 
 
 def _first_fall(
