@@ -52,7 +52,7 @@ def look_at(source: str, seconds: float) -> Found:
             end_s = min(end_s, frame.time_s + seconds)
             if frame.time_s > end_s:
                 break
-            if last is None or frame.time_s - last.time_s >= STEP_S * (1 - 1e-6):
+            if last is None or frame.time_s - last.time_s >= STEP_S:
                 stretch.add(frame.picture)
                 last = frame
     finally:

@@ -27,6 +27,8 @@ STEP_S, STRETCH_S, PAUSE_S = 0.1, 2.0, 3.0
 #: How much of a file is looked at before its first frame is analysed, at most.
 AHEAD_S = 10.0
 MIN_PICTURES = 8
+#: Times are binary fractions: 41 tenths less 21 are not quite 2.
+_ABOUT = 1 - 1e-6
 #: What is found in so many stretches in a row is believed.
 _IN_A_ROW = 2
 #: An edge that moved outwards by no more than the first, as a share of the picture's side, or by so
@@ -88,7 +90,7 @@ class ViewWatch:
         if time_s < self._last_s:
             # The source begins again.
             self.forget()
-        return time_s >= self._next_s and time_s - self._last_s >= STEP_S * (1 - 1e-6)
+        return time_s >= self._next_s and time_s - self._last_s >= STEP_S * _ABOUT
 
     def look(self, picture: av.VideoFrame, time_s: float) -> ViewChange | None:
         """Look at a picture, if it is to be looked at.
@@ -106,7 +108,7 @@ class ViewWatch:
             self._start_s = time_s
         self._last_s = time_s
         self._stretch.add(picture)
-        if time_s - self._start_s < STRETCH_S or self._stretch.count < MIN_PICTURES:
+        if time_s - self._start_s < STRETCH_S * _ABOUT or self._stretch.count < MIN_PICTURES:
             return None
         done, self._stretch = self._stretch, Stretch()
         found = done.view()
