@@ -11,7 +11,7 @@ from pranet.checkpoint import DEFAULT_MODEL, read_info
 from pranet.data import Pair, find_pairs, load_sequences, split
 from pranet.errors import DataError, PranetError
 from streamer.engine.quantised import paths_of
-from streamer.errors import EngineError
+from streamer.errors import EngineError, SourceError
 
 console = Console(soft_wrap=True, markup=False)
 
@@ -88,6 +88,38 @@ def precision(
         f"{outcome.ms_before:.1f} → {outcome.ms_after:.1f} ms on one thread"
     )
     console.print(f"written {made.xml}")
+
+
+@app.command()
+def view(
+    source: Annotated[str, typer.Argument(help="Video file, or a live source.")],
+    seconds: Annotated[float, typer.Option(help="How much of it is looked at.", min=2)] = 5.0,
+    picture: Annotated[
+        Path | None, typer.Option(help="Picture (.png) with the outline drawn on it.")
+    ] = None,
+) -> None:
+    """Find the endoscope's field of view in some seconds of a source."""
+    from calibration.view import draw_outline, look_at
+
+    found = look_at(source, seconds)
+    field = found.field
+    if field is None:
+        raise SourceError(
+            f"{found.name}: no field of view is sure; let it look at moving tissue in good light, "
+            "for longer (--seconds)"
+        )
+    box = field.box
+    console.print(
+        f"{found.name}: {field.kind}, {box.width}x{box.height} px at {box.x},{box.y}, "
+        f"{field.share:.1%} of {field.width}x{field.height} px"
+    )
+    if field.fills_picture:
+        console.print('view = "whole"')
+    else:
+        console.print(f'view = "{box.x},{box.y},{box.width},{box.height}"')
+    if picture is not None:
+        draw_outline(found, picture)
+        console.print(f"written {picture}")
 
 
 def _parts(

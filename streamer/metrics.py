@@ -1,6 +1,7 @@
 """Figures of a live run for Prometheus, in its text format (version 0.0.4)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 
 from streamer.latency import Histogram
 from streamer.live.snapshot import LiveSnapshot
@@ -72,6 +73,7 @@ def _lines(snapshot: LiveSnapshot) -> Iterator[str]:
         ("detections", "Detection events that began.", snapshot.detections),
         ("reconnects", "Times that a lost source came back.", snapshot.reconnects),
         ("engine_restarts", "Times that an engine was replaced.", snapshot.engine_restarts),
+        ("view_changes", "Times that another part was analysed.", snapshot.view_change_count),
         ("run_seconds", "Time since the start.", snapshot.wall_s),
         ("cpu_seconds", "Processor time of all threads.", snapshot.cpu_s),
     ):
@@ -88,6 +90,14 @@ def _lines(snapshot: LiveSnapshot) -> Iterator[str]:
         ({"output": name}, float(name in snapshot.sink_errors)) for name in snapshot.sink_dropped
     ]
     yield from _family("output_failed", "gauge", "1 for an output that has ended.", failed)
+    view = snapshot.view
+    sides = {} if view is None else asdict(view)
+    yield from _family(
+        "view_pixels",
+        "gauge",
+        "The part of the picture that is analysed.",
+        [({"side": side}, float(px)) for side, px in sides.items()],
+    )
     age_ms = snapshot.mask_age_ms
     yield from _family(
         "mask_age_seconds",

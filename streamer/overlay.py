@@ -1,4 +1,4 @@
-"""Markers on the picture: boundary, translucent fill, status badge.
+"""Markers on the picture: boundary, translucent fill, corners of what is analysed, status badge.
 
 Drawing happens in the Y, U and V planes themselves. A picture is never converted, so every pixel
 outside the markers keeps its exact value.
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.color import ColorDescription, rgb_to_yuv
+from streamer.corners import corner_bars
 from streamer.errors import StreamError
-from streamer.frame import Segmentation
+from streamer.frame import Segmentation, View
 from streamer.objects import Outline, find_outline
 from streamer.planes import Plane, Samples, bit_depth, planes
 
@@ -90,6 +91,7 @@ class Overlay:
         segmentation: Segmentation | None,
         status: str,
         on_gpu: "YuvPicture | None" = None,
+        view: View | None = None,
     ) -> av.VideoFrame:
         """Draw the markers into a picture.
 
@@ -101,9 +103,11 @@ class Overlay:
             status: text of the badge.
             on_gpu: the picture's samples there, if its network reads them there: the markers are
                 then drawn there, and only what they change comes back.
+            view: the part of the picture that is analysed, for the corner markers; None for all
+                of it, which has none.
         """
         if picture.format.name == "cuda":
-            return self._draw_on_gpu(picture, segmentation, status)
+            return self._draw_on_gpu(picture, segmentation, status, view)
         style = self._style
         if on_gpu is not None and segmentation is not None:
             from streamer.gpu.overlay import draw_into
@@ -113,7 +117,7 @@ class Overlay:
             segmentation = None
         fill = style.fill_opacity > 0
         outline = find_outline(segmentation, regions=fill) if segmentation else Outline([], [], [])
-        if not any((outline.lines, outline.regions, outline.tentative, style.badge)):
+        if not any((outline.lines, outline.regions, outline.tentative, style.badge, view)):
             return picture
         # The decoder predicts later pictures from this one, so its buffer must stay untouched.
         picture.make_writable()
@@ -124,6 +128,8 @@ class Overlay:
                 _draw_regions(plane, outline.regions, code, style.fill_opacity)
             _draw_lines(plane, outline.lines, code, width_px)
             _draw_lines(plane, outline.tentative, code, thin_width_px)
+        if view is not None:
+            self._draw_corners(picture, view)
         if style.badge:
             self._draw_badge(picture, status)
         return picture
@@ -134,7 +140,11 @@ class Overlay:
         return width_px, max(1, round(width_px * TENTATIVE_WIDTH))
 
     def _draw_on_gpu(
-        self, picture: av.VideoFrame, segmentation: Segmentation | None, status: str
+        self,
+        picture: av.VideoFrame,
+        segmentation: Segmentation | None,
+        status: str,
+        view: View | None = None,
     ) -> av.VideoFrame:
         from streamer.gpu import overlay
         from streamer.gpu.surface import as_tensors
@@ -142,6 +152,9 @@ class Overlay:
         tensors = as_tensors(picture)
         if segmentation is not None:
             overlay.draw_boundary(tensors, segmentation, self._lines(picture))
+        if view is not None:
+            code = rgb_to_yuv(self._style.color, self._color, 8)
+            overlay.draw_bars(tensors, corner_bars(view, picture.height), code)
         if self._style.badge:
             text, margin_px = _render_badge(status, picture.height), _badge_margin_px(picture)
             black, white = self._badge_codes(8)
@@ -158,6 +171,16 @@ class Overlay:
         """Code values of plate and text."""
         dark, light = (0, 0, 0), (255, 255, 255)
         return rgb_to_yuv(dark, self._color, bits), rgb_to_yuv(light, self._color, bits)
+
+    def _draw_corners(self, picture: av.VideoFrame, view: View) -> None:
+        code = rgb_to_yuv(self._style.color, self._color, bit_depth(picture))
+        bars = corner_bars(view, picture.height)
+        for plane in planes(picture):
+            across, down = plane.step
+            codes = [code[part] for part in plane.components]
+            for left, top, right, bottom in bars:
+                part = np.s_[top // down : bottom // down, left // across : right // across]
+                plane.pixels[part] = codes
 
     def _draw_badge(self, picture: av.VideoFrame, status: str) -> None:
         black, white = self._badge_codes(bit_depth(picture))

@@ -27,6 +27,7 @@ from streamer.sinks.base import Composed, Sink
 from streamer.sources.base import Item, Source
 from streamer.temporal import DEFAULT_PRESET, PRESETS, DetectionLog, Stabiliser, Temporal
 from streamer.view import find_view
+from streamer.view_watch import ViewChange, ViewWatch
 
 #: Frames that wait between two stages: enough to ride over a key frame, small in memory.
 CHANNEL_CAPACITY = 4
@@ -44,6 +45,8 @@ class RunResult:
             or `failed`.
         frames_with_objects: frames in which something was found that is confirmed.
         detections: events that began; none where masks are not steadied.
+        view: the part of the picture that was analysed last.
+        view_changes: how that changed during the run, in order.
         wall_s: from the first frame read to the last one written.
         cpu_s: of this process, all threads, over the same stretch.
         latency_ms: stage → p50, p95, p99, max in ms. `segment` runs from hand-over to result,
@@ -59,6 +62,8 @@ class RunResult:
     dropped: dict[str, int] = field(default_factory=dict)
     frames_with_objects: int = 0
     detections: int = 0
+    view: View | None = None
+    view_changes: tuple[ViewChange, ...] = ()
     wall_s: float = 0.0
     cpu_s: float = 0.0
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -76,6 +81,7 @@ class _UnderWay:
     """A frame that the network works on."""
 
     frame: Frame
+    view: View
     pending: Pending
     submitted_ns: int
     luma: Luma
@@ -88,6 +94,7 @@ class _Answered:
     """A frame that the network has answered; `on_gpu`: see `Overlay.draw`."""
 
     frame: Frame
+    view: View
     probability: Probability
     luma: Luma
     motion: Callable[[], Motion | None] | None
@@ -112,8 +119,9 @@ class Pipeline:
         sinks: written to in order from the thread that calls `run`, and closed by it.
         style: how markers look.
         threshold: probability from which on a pixel counts as polyp, 0…1.
-        view: the part of the picture to analyse, in px; None takes all of it. Odd edges move
-            outwards where chroma samples span two px.
+        view: the part of the picture to analyse, in px; a watch finds it by looking, and begins
+            with its own; None takes all of it. Odd edges move outwards where chroma samples span
+            two px.
         temporal: how masks are steadied.
         duration_s: ends the run before the first frame that is so much later than the first one.
         max_frames: ends the run after so many frames.
@@ -130,7 +138,7 @@ class Pipeline:
         *,
         style: Style | None = None,
         threshold: float = 0.5,
-        view: View | None = None,
+        view: View | ViewWatch | None = None,
         temporal: Temporal = PRESETS[DEFAULT_PRESET],
         duration_s: float | None = None,
         max_frames: int | None = None,
@@ -140,10 +148,11 @@ class Pipeline:
         self._segmenter = segmenter
         self._sinks = sinks
         info = source.info
-        self._view = find_view(view, info)
+        self._watch = view if isinstance(view, ViewWatch) else None
+        self._view = find_view(view.view if isinstance(view, ViewWatch) else view, info)
         self._stabiliser = Stabiliser(temporal, self._view, threshold)
         self._detections = DetectionLog()
-        self._whole = self._view == View(0, 0, info.width, info.height)
+        self._whole = View(0, 0, info.width, info.height)
         self._overlay = Overlay(style or Style(), info.color)
         engine = segmenter.info
         self._status = f"RUNNING | {engine.backend} {engine.precision}"
@@ -153,7 +162,7 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._stopping = False
         self._times = StageTimes(STAGES)
-        self.result = RunResult()
+        self.result = RunResult(view=self._view)
 
     def run(self, progress: Callable[[RunResult], None] | None = None) -> RunResult:
         """Run to the source's end; the sinks are closed whatever happens.
@@ -250,7 +259,6 @@ class Pipeline:
 
     def _segment(self) -> None:
         reader = self._segmenter.reader()
-        view = None if self._whole else self._view
         under_way: deque[_UnderWay | AudioPacket] = deque()
         running = 0
         before: Luma | None = None
@@ -259,15 +267,18 @@ class Pipeline:
                 under_way.append(item)
                 continue
             with self._times.measure("convert"):
-                image = reader.read(item.picture, item.color, view)
+                if self._look(item):
+                    before = None
+                view = self._view
+                image = reader.read(item.picture, item.color, self._part(view))
             pending, submitted_ns = self._segmenter.submit(image), monotonic_ns()
             with self._times.measure("motion"):
-                luma = small_luma(item.picture, self._view)
+                luma = small_luma(item.picture, view)
                 motion = self._find_motion(before, luma)
             before = luma
             # What was brought to a GPU can be drawn upon there.
             on_gpu = getattr(image, "picture", None)
-            under_way.append(_UnderWay(item, pending, submitted_ns, luma, motion, on_gpu))
+            under_way.append(_UnderWay(item, view, pending, submitted_ns, luma, motion, on_gpu))
             running += 1
             # As many frames at once as the engine has streams, handed on in the source's order.
             if running == self._segmenter.info.streams:
@@ -275,6 +286,21 @@ class Pipeline:
                 running -= 1
         while under_way:
             self._hand_on(under_way)
+
+    def _look(self, frame: Frame) -> bool:
+        """Look for the field of view, if that is asked for.
+
+        Returns:
+            Whether another part is to be analysed from this frame on.
+        """
+        if self._watch is None or not self._watch.look(frame.picture, frame.time_s):
+            return False
+        self._view = self.result.view = self._watch.view
+        self.result.view_changes = self._watch.changes
+        return True
+
+    def _part(self, view: View) -> View | None:
+        return None if view == self._whole else view
 
     def _find_motion(self, before: Luma | None, luma: Luma) -> Callable[[], Motion | None] | None:
         """Ahead of the stabiliser, while the network works; unless it will hardly need it."""
@@ -293,16 +319,20 @@ class Pipeline:
             probability = item.pending.result()
             self._times.add_since("segment", item.submitted_ns)
             self._answered.put(
-                _Answered(item.frame, probability, item.luma, item.motion, item.on_gpu)
+                _Answered(item.frame, item.view, probability, item.luma, item.motion, item.on_gpu)
             )
             return
 
     def _steady(self) -> None:
+        view: View | None = None
         for item in self._answered:
             if isinstance(item, av.Packet):
                 self._steadied.put(item)
                 continue
             with self._times.measure("steady"):
+                if view != item.view:
+                    self._stabiliser.reset(item.view)
+                    view = item.view
                 steady = self._stabiliser.steady(
                     item.probability, item.luma, item.frame.time_s, item.motion
                 )
@@ -314,9 +344,12 @@ class Pipeline:
                 sink.write_audio(item)
             return
         frame, segmentation = item.frame, item.segmentation
+        view = self._part(segmentation.view)
         with self._times.measure("draw"):
             objects = find_objects(segmentation)
-            picture = self._overlay.draw(frame.picture, segmentation, self._status, item.on_gpu)
+            picture = self._overlay.draw(
+                frame.picture, segmentation, self._status, item.on_gpu, view
+            )
             if picture.format.name == "cuda":
                 from streamer.gpu.surface import download
 
@@ -324,7 +357,7 @@ class Pipeline:
                 picture = download(picture)
                 frame = replace(frame, picture=picture)
         with self._times.measure("write"):
-            composed = Composed(frame, picture, segmentation, objects)
+            composed = Composed(frame, picture, segmentation, objects, view=view)
             for sink in self._sinks:
                 sink.write(composed)
         self._times.add_since("total", frame.decoded_ns)

@@ -2,17 +2,20 @@
 
 import json
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from streamer.engine.base import EngineInfo
+from streamer.frame import View
 from streamer.live.snapshot import LiveSnapshot
 from streamer.pipeline import RunResult
 from streamer.sinks.base import prepare_path, reporting_errors
 from streamer.sinks.events import WallTime
 from streamer.sources.base import SourceInfo
+from streamer.view_watch import ViewChange
 
 PACKAGES = ("pranet-stream", "av", "openvino", "torch", "timm", "opencv-python", "numpy")
 
@@ -44,6 +47,8 @@ def build(
             "dropped": result.dropped,
         },
         "detections": result.detections,
+        "view": _view(result.view),
+        "view_changes": _changes(result.view_changes),
         "interrupted": result.interrupted,
         "error": result.error,
         "wall_s": round(result.wall_s, 3),
@@ -95,6 +100,8 @@ def build_live(
             }
             for change in snapshot.changes
         ],
+        "view": _view(snapshot.view),
+        "view_changes": _changes(snapshot.view_changes, start_ns / 1e9),
         "reconnects": snapshot.reconnects,
         "engine_restarts": snapshot.engine_restarts,
         "output_errors": snapshot.sink_errors,
@@ -111,6 +118,21 @@ def build_live(
         "outputs": outputs,
         "versions": versions(),
     }
+
+
+def _view(view: View | None) -> list[int] | None:
+    return None if view is None else [view.x, view.y, view.width, view.height]
+
+
+def _changes(changes: Iterable[ViewChange], start_s: float = 0.0) -> list[dict[str, Any]]:
+    return [
+        {
+            "at_s": round(change.time_s - start_s, 3),
+            "view": _view(change.view),
+            "reason": change.reason,
+        }
+        for change in changes
+    ]
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from streamer.errors import StreamError
-from streamer.frame import View
+from streamer.view import ALLOWED, Asked, parse_view
 
 ENVIRONMENT_KEY = "PRANET_STREAM_SETTINGS"
 LOCAL_NAME = "pranet-stream.toml"
@@ -46,7 +46,7 @@ class SourceSettings:
         deinterlace: ``bob`` (field rate) or ``blend`` (frame rate).
         color_matrix: ``auto``, ``bt601``, ``bt709`` or ``bt2020``.
         color_range: ``auto``, ``limited`` or ``full``.
-        view: part of the picture to analyse, in px.
+        view: part of the picture to analyse, in px; ``auto`` (found by looking) or ``whole``.
         pixel_format: what the device is asked for, such as ``mjpeg``, ``yuyv422`` or ``nv12``.
         rtsp_transport: ``tcp`` or ``udp``.
         open_timeout_s: how long it may take until the source answers.
@@ -62,7 +62,7 @@ class SourceSettings:
     deinterlace: str = "bob"
     color_matrix: str = "auto"
     color_range: str = "auto"
-    view: View | None = None
+    view: Asked | None = None
     pixel_format: str | None = None
     rtsp_transport: str = "tcp"
     open_timeout_s: float = 10.0
@@ -210,11 +210,11 @@ def _rate(value: object) -> Fraction:
     return rate
 
 
-def _view(value: object) -> View:
-    parts = value.split(",") if isinstance(value, str) else []
-    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise _WrongError('has to be a text "X,Y,WIDTH,HEIGHT" in px')
-    return View(*(int(part) for part in parts))
+def _view(value: object) -> Asked:
+    try:
+        return parse_view(_text(value))
+    except ValueError:
+        raise _WrongError(f"has to be a text: {ALLOWED}") from None
 
 
 def _seconds(value: object) -> float:

@@ -1,17 +1,42 @@
 """The part of the picture that is analysed."""
 
+from typing import TYPE_CHECKING, Literal
+
 import av
 
 from streamer.errors import StreamError
 from streamer.frame import View
 from streamer.planes import whole_samples
-from streamer.sources.base import SourceInfo
+
+if TYPE_CHECKING:
+    from streamer.sources.base import SourceInfo
 
 #: Less than this, in px, shows the network nothing.
 LEAST_SIDE = 16
 
+#: What may be asked for: a part, all of it, or the field of view, found by looking.
+Asked = View | Literal["auto", "whole"]
+DEFAULT: Asked = "auto"
+ALLOWED = "auto, whole, or four whole numbers X,Y,WIDTH,HEIGHT in px"
 
-def find_view(view: View | None, info: SourceInfo) -> View:
+
+def parse_view(text: str) -> Asked:
+    """What a user asks for.
+
+    Raises:
+        ValueError: it is none of `ALLOWED`.
+    """
+    if text == "auto":
+        return "auto"
+    if text == "whole":
+        return "whole"
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(ALLOWED)
+    return View(*(int(part) for part in parts))
+
+
+def find_view(view: View | None, info: "SourceInfo") -> View:
     """The part to analyse; odd edges move outwards where chroma samples span two px.
 
     Args:

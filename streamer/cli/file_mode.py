@@ -11,12 +11,14 @@ from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
 from streamer.engine.choice import choose_backend
 from streamer.errors import OutputError, StreamError
+from streamer.frame import View
 from streamer.pipeline import Pipeline, RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
-from streamer.sources import Decode, Source, open_source, resolve_source
+from streamer.sources import Decode, Source, SourceInfo, open_source, resolve_source
 from streamer.temporal import find_preset
-from streamer.view import find_view
+from streamer.view import DEFAULT, find_view
+from streamer.view_watch import ViewWatch, look_ahead
 
 
 def run(options: Options, source: str, settings: Settings) -> bool:
@@ -49,8 +51,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
                 "nothing to write; name --output, --masks, --events or --report, or --mode live "
                 "to watch it"
             )
-        asked = options.part or resolve_source(source, settings).settings.view
-        part = find_view(asked, opened.info)
+        view = _view(options, source, settings, opened.info)
         describe(opened.info)
         segmenter = load_segmenter(
             options.model,
@@ -81,7 +82,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
             sinks,
             style=style,
             threshold=options.threshold,
-            view=part,
+            view=view,
             temporal=find_preset(options.temporal),
             duration_s=options.duration,
             max_frames=options.max_frames,
@@ -91,6 +92,18 @@ def run(options: Options, source: str, settings: Settings) -> bool:
         for sink in sinks:
             sink.close()
         opened.close()
+
+
+def _view(options: Options, source: str, settings: Settings, info: SourceInfo) -> View | ViewWatch:
+    """The part to analyse, or what finds it: its first seconds are looked at ahead of the run."""
+    asked = options.part or resolve_source(source, settings).settings.view or DEFAULT
+    if asked != "auto":
+        return find_view(asked if isinstance(asked, View) else None, info)
+    ahead = open_source(source, settings=settings)
+    try:
+        return look_ahead(ahead, info.width, info.height)
+    finally:
+        ahead.close()
 
 
 def _where_to_decode(options: Options) -> Decode:

@@ -32,6 +32,7 @@ from streamer.sinks.snapshot import SnapshotSink
 from streamer.sinks.window import WindowSink
 from streamer.sources import SourceInfo, open_live, resolve_source
 from streamer.temporal import find_preset
+from streamer.view import DEFAULT
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class _LiveRun:
             self._open_sinks,
             style=self._style,
             threshold=options.threshold,
-            view=options.part or found.settings.view,
+            view=options.part or found.settings.view or DEFAULT,
             temporal=find_preset(options.temporal),
             max_mask_age_ms=options.max_mask_age_ms,
             longest_retry_s=found.longest_retry_s,

@@ -11,10 +11,10 @@ import typer
 from pranet.checkpoint import DEFAULT_MODEL
 from streamer.engine import Backend, Precision
 from streamer.errors import StreamError
-from streamer.frame import View
 from streamer.overlay import Style, parse_color
 from streamer.settings import Settings, load_settings
 from streamer.sources import Decode
+from streamer.view import Asked, parse_view
 
 Matrix = Literal["auto", "bt601", "bt709", "bt2020"]
 Range = Literal["auto", "limited", "full"]
@@ -86,7 +86,12 @@ class Options:
     )
     view: Annotated[
         str | None,
-        _option(_IN, "Part of the picture to analyse, in px.", metavar="X,Y,WIDTH,HEIGHT"),
+        _option(
+            _IN,
+            "Part of the picture to analyse: auto (the field of view, found by looking), whole, "
+            "or X,Y,WIDTH,HEIGHT in px. Else by the settings, or auto.",
+            metavar="VIEW",
+        ),
     ] = None
     output: Annotated[Path | None, _option(_OUT, "Overlay video: .mp4 or .mkv.")] = None
     masks: Annotated[Path | None, _option(_OUT, "Masks: .mkv (lossless) or a folder of PNG.")] = (
@@ -185,20 +190,16 @@ class Options:
         ]
 
     @property
-    def part(self) -> View | None:
+    def part(self) -> Asked | None:
         """The part of the picture to analyse, which may still lie outside it.
 
         Raises:
-            StreamError: `--view` is not four numbers.
+            StreamError: `--view` is none.
         """
-        if self.view is None:
-            return None
         try:
-            return View(*(int(number) for number in self.view.split(",")))
-        except (TypeError, ValueError):
-            raise StreamError(
-                f"--view {self.view}: four whole numbers X,Y,WIDTH,HEIGHT are needed"
-            ) from None
+            return None if self.view is None else parse_view(self.view)
+        except ValueError as error:
+            raise StreamError(f"--view {self.view}: {error} are needed") from None
 
     @property
     def shows_nothing(self) -> bool:

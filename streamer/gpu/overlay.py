@@ -1,6 +1,7 @@
 """The markers of `streamer.overlay` for pictures on the GPU."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from streamer.corners import Bar
 from streamer.frame import Segmentation
 from streamer.gpu.drawing import Marking, directions_on, draw, drawn_width
 from streamer.gpu.picture import YuvPicture
@@ -114,6 +116,14 @@ def _thin(segmentation: Segmentation, width_px: int) -> NDArray[np.uint8]:
     )
     around = np.ones((down, across), np.uint8)
     return np.asarray(cv2.dilate(tentative[tracks.labels], around), np.uint8)
+
+
+def draw_bars(picture: YuvPicture, bars: Sequence[Bar], code: tuple[int, int, int]) -> None:
+    """Fill rectangles whose edges lie on whole chroma samples."""
+    for part, plane in enumerate((picture.luma, picture.blue, picture.red)):
+        step = 1 if part == 0 else 2
+        for left, top, right, bottom in bars:
+            plane[top // step : bottom // step, left // step : right // step] = code[part]
 
 
 def draw_badge(picture: YuvPicture, badge: Badge) -> None:

@@ -28,6 +28,7 @@ class Seen:
     Attributes:
         frame: as the source gave it; nobody draws on its picture.
         session: number of times that the source had been lost before.
+        view: the part of it that is analysed.
         luma: small image of the view, to move masks by.
         look: what it looks like.
         taken_ns: when it was taken up.
@@ -35,6 +36,7 @@ class Seen:
 
     frame: Frame
     session: int
+    view: View
     luma: Luma
     look: Look
     taken_ns: int
@@ -69,10 +71,10 @@ def copy_picture(picture: av.VideoFrame) -> av.VideoFrame:
 
 
 class Compositor:
-    """Puts masks on pictures. One thread owns it.
+    """Puts masks on pictures. One thread owns it, but for `view`.
 
     Args:
-        view: the analysed part of the picture.
+        view: the analysed part of the picture, whole chroma samples.
         max_age_ns: no mask is put on a picture that was captured so much later than its own.
         always_copy: never hand on the source's picture itself as the one to show. Sinks in several
             threads each set fields of the picture that they encode.
@@ -90,7 +92,8 @@ class Compositor:
         always_copy: bool,
     ) -> None:
         self._overlay = overlay
-        self._view = view
+        #: The part of the pictures to come that is analysed; another thread may set another one.
+        self.view = view
         self._max_age_ns = max_age_ns
         self._small_luma = small_luma
         self._move = move
@@ -101,12 +104,18 @@ class Compositor:
     def look(self, frame: Frame, session: int, now_ns: int) -> Seen:
         """Look at the next picture."""
         look = self._signal.look(sample_luma(frame.picture))
-        luma = self._small_luma(frame.picture, self._view)
-        return Seen(frame, session, luma, look, now_ns)
+        view = self.view
+        luma = self._small_luma(frame.picture, view)
+        return Seen(frame, session, view, luma, look, now_ns)
 
     def fit(self, mask: Mask | None, seen: Seen) -> Segmentation | None:
-        """The mask as it holds for a picture; None where it is too old or of another scene."""
+        """The mask as it holds for a picture; None where it is too old or of another scene.
+
+        One of another part of the picture is drawn no more: there is nothing to move it by.
+        """
         if mask is None or seen.look.flat or mask.seen.session != seen.session:
+            return None
+        if mask.seen.view != seen.view:
             return None
         if not 0 <= seen.frame.captured_ns - mask.captured_ns <= self._max_age_ns:
             return None
@@ -126,16 +135,19 @@ class Compositor:
         frame = seen.frame
         marked = fitted is not None and _shows_something(fitted)
         picture = frame.picture
-        if marked or self._badge or self._always_copy:
+        whole = seen.view == View(0, 0, picture.width, picture.height)
+        view = None if whole else seen.view
+        drawn = marked or self._badge or view is not None
+        if drawn or self._always_copy:
             picture = copy_picture(picture)
-        if marked or self._badge:
+        if drawn:
             status = f"{state} | {label}" if state is State.RUNNING else str(state)
-            picture = self._overlay.draw(picture, fitted, status)
+            picture = self._overlay.draw(picture, fitted, status, view=view)
         age_ms = None
         if mask is not None and fitted is not None:
             age_ms = (frame.captured_ns - mask.captured_ns) / 1e6
         objects = find_objects(fitted) if fitted is not None and marked else []
-        return Composed(frame, picture, fitted, objects, str(state), age_ms)
+        return Composed(frame, picture, fitted, objects, str(state), age_ms, view)
 
 
 def _shows_something(segmentation: Segmentation) -> bool:

@@ -48,8 +48,7 @@ class EngineHost:
 
     Args:
         load: makes an engine; it may take its time and may fail.
-        view: the analysed part of the picture, whole chroma samples.
-        stabiliser: of that view. It begins anew where a new engine or a new session does.
+        stabiliser: begins anew where a new engine, a new session or another view does.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class EngineHost:
         load: Callable[[], Segmenter],
         watch: EngineWatch,
         *,
-        view: View,
         stabiliser: Stabiliser,
         record: Record,
         supervisor: Supervisor,
@@ -72,7 +70,6 @@ class EngineHost:
         self.restarts = 0
         self._load = load
         self._watch = watch
-        self._view = view
         self._stabiliser = stabiliser
         self._record = record
         self._supervisor = supervisor
@@ -179,7 +176,7 @@ class EngineHost:
     def _serve(self, generation: int, segmenter: Segmenter) -> None:
         """Take the newest picture again and again, as long as the engine is in favour."""
         reader = segmenter.reader()
-        session: int | None = None
+        scene: tuple[int, View] | None = None
         for offered in self._waiting:
             seen = offered.seen
             with self._lock:
@@ -204,9 +201,9 @@ class EngineHost:
                 if not self._watch.answered(generation, now_ns):
                     return
             # From here on this is the engine in favour, so that nobody else is at the stabiliser.
-            if session != seen.session:
-                self._stabiliser.reset()
-                session = seen.session
+            if scene != (seen.session, seen.view):
+                self._stabiliser.reset(seen.view)
+                scene = (seen.session, seen.view)
             steady = self._stabiliser.steady(probability, seen.luma, seen.frame.time_s)
             self.newest = Mask(self._record.mask_made(), steady, seen)
             self._record.add("ai_wait", begun_ns - seen.taken_ns)
@@ -219,8 +216,8 @@ class EngineHost:
 
     def _read(self, seen: Seen, reader: Reader) -> Any:
         picture = seen.frame.picture
-        whole = self._view == View(0, 0, picture.width, picture.height)
-        return reader.read(picture, seen.frame.color, None if whole else self._view)
+        whole = seen.view == View(0, 0, picture.width, picture.height)
+        return reader.read(picture, seen.frame.color, None if whole else seen.view)
 
     def _fail(self, generation: int, error: Exception) -> None:
         reason = str(error) or type(error).__name__

@@ -35,11 +35,13 @@ from streamer.live.record import Record
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import StateChange
 from streamer.live.supervisor import Limits, Supervisor
+from streamer.live.view_look import ViewLook
 from streamer.overlay import Overlay, Style
 from streamer.sinks.base import Sink
 from streamer.sources.base import LiveSource, OpenLive, SourceInfo
 from streamer.temporal import DEFAULT_PRESET, PRESETS, Stabiliser, Temporal
-from streamer.view import find_view
+from streamer.view import Asked, find_view
+from streamer.view_watch import ViewWatch
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +74,9 @@ class LivePipeline:
             closed by a thread of its own.
         style: how markers look.
         threshold: probability from which on a pixel counts as polyp, 0…1.
-        view: the part of the picture to analyse, in px; None takes all of it. Odd edges move
-            outwards where chroma samples span two px.
+        view: the part of the picture to analyse, in px; ``auto`` finds the field of view by looking
+            and takes all of it until then; None takes all of it. Odd edges move outwards where
+            chroma samples span two px.
         temporal: how masks are steadied.
         max_mask_age_ms: no mask is drawn on a picture captured so much later than its own.
         engine_timeout_s: an engine that has not answered by then is given up.
@@ -100,7 +103,7 @@ class LivePipeline:
         *,
         style: Style | None = None,
         threshold: float = 0.5,
-        view: View | None = None,
+        view: Asked | None = None,
         temporal: Temporal = PRESETS[DEFAULT_PRESET],
         max_mask_age_ms: float = 120.0,
         engine_timeout_s: float = 1.0,
@@ -237,6 +240,8 @@ class LivePipeline:
             run.grabber.stop()
         cause = "stopped" if self._failure is None else "failed"
         run.record.drop(cause, len(self._queue.abort()))
+        if run.view_look is not None:
+            run.view_look.finish()
         for thread in run.threads:
             thread.join(left_s())
             if thread.is_alive():
@@ -285,7 +290,8 @@ class LivePipeline:
         source: LiveSource | None = None
         try:
             source = self._open_source(None)
-            view = find_view(self._view, source.info)
+            asked = self._view if isinstance(self._view, View) else None
+            view = find_view(asked, source.info)
             if sinks is None:
                 assert callable(self._sinks)
                 sinks = self._sinks(source.info)
@@ -322,7 +328,6 @@ class LivePipeline:
         engine = EngineHost(
             self._load_engine,
             watch,
-            view=view,
             stabiliser=Stabiliser(self._temporal, view, self._threshold),
             record=record,
             supervisor=supervisor,
@@ -338,6 +343,9 @@ class LivePipeline:
             badge=self._style.badge,
             always_copy=len(sinks) > 1,
         )
+        look = None
+        if self._view == "auto":
+            look = ViewLook(ViewWatch(source.info.width, source.info.height), compositor)
         raw = RawLoop(
             self._queue,
             compositor,
@@ -346,9 +354,10 @@ class LivePipeline:
             record=record,
             supervisor=supervisor,
             clock=clock,
+            view_look=look,
             max_frames=self._max_frames,
         )
-        return Parts(now_ns, grabber, raw, engine, outputs, record)
+        return Parts(now_ns, grabber, raw, engine, outputs, record, look)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The raw loop: each picture, with the newest valid mask, to all outputs, waiting for nobody."""
 
 from streamer.clock import Clock
+from streamer.frame import View
 from streamer.live.compositor import Compositor, Mask, Seen
 from streamer.live.engine_host import EngineHost
 from streamer.live.grabber import Grabbed
@@ -8,6 +9,7 @@ from streamer.live.newest import NewestQueue
 from streamer.live.outputs import Outputs
 from streamer.live.record import Record
 from streamer.live.supervisor import Supervisor
+from streamer.live.view_look import ViewLook
 from streamer.sinks.base import Composed
 from streamer.temporal import DetectionLog
 
@@ -17,6 +19,7 @@ class RawLoop:
 
     Args:
         queue: where the pictures come from.
+        view_look: looks for the field of view, if it is to be found.
         max_frames: pictures to hand on before it ends.
     """
 
@@ -30,6 +33,7 @@ class RawLoop:
         record: Record,
         supervisor: Supervisor,
         clock: Clock,
+        view_look: ViewLook | None,
         max_frames: int | None,
     ) -> None:
         #: Whether `max_frames` pictures were handed on.
@@ -41,9 +45,15 @@ class RawLoop:
         self._record = record
         self._supervisor = supervisor
         self._clock = clock
+        self._view_look = view_look
         self._max_frames = max_frames
         self._last_shown = -1
         self._detections = DetectionLog()
+
+    @property
+    def view(self) -> View:
+        """The part of the pictures to come that is analysed."""
+        return self._compositor.view
 
     def work(self) -> None:
         """Handle pictures until the queue is closed or enough were handed on."""
@@ -78,6 +88,8 @@ class RawLoop:
         composed = self._compose(seen, mask)
         self._outputs.offer(composed)
         now_ns = self._clock.now_ns()
+        if self._view_look is not None and not seen.look.flat:
+            self._view_look.offer(seen)
         if mask is not None and composed.segmentation is not None:
             self._record.add("mask_age", frame.captured_ns - mask.captured_ns)
             if mask.number > self._last_shown:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from streamer.frame import View
 from streamer.latency import Histogram
 from streamer.live.state import State, StateChange
+from streamer.view_watch import ViewChange
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class LiveSnapshot:
             `annotation_delay` from the capture of the frame that a mask belongs to until its
             first showing, `mask_age` over all pictures with a mask.
         wall_s, cpu_s: since the start.
+        view: the part of the picture that is analysed; None before the source is open.
+        view_changes: how that has changed, in order; of very many, the newest.
+        view_change_count: how often it has.
         reason: why it is in this state, as far as is known by now.
         per_minute: one entry for each minute, the last one of a run being shorter: `until_s` since
             the start, `frames` handed on, medians `video_delay_ms` and `annotation_delay_ms` where
@@ -63,6 +68,9 @@ class LiveSnapshot:
     rate: float = 0.0
     mask_age_ms: float | None = None
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    view: View | None = None
+    view_changes: tuple[ViewChange, ...] = ()
+    view_change_count: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
     reason: str = ""

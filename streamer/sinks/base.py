@@ -12,7 +12,7 @@ import av
 
 from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import Frame, Segmentation
+from streamer.frame import Frame, Segmentation, View
 from streamer.objects import DetectedObject
 from streamer.sources.base import SourceInfo
 
@@ -28,6 +28,7 @@ class Composed:
         objects: its connected regions.
         state: name of the state that the run is in, as on the badge.
         mask_age_ms: from the frame that the network saw to this one; None without a mask.
+        view: the part of the picture that is analysed; None for all of it.
     """
 
     frame: Frame
@@ -36,6 +37,7 @@ class Composed:
     objects: list[DetectedObject]
     state: str = "RUNNING"
     mask_age_ms: float | None = 0.0
+    view: View | None = None
 
 
 class Sink(Protocol):

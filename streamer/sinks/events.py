@@ -11,7 +11,7 @@ from typing import Any
 
 from streamer.audio import AudioPacket
 from streamer.errors import OutputError
-from streamer.frame import Frame
+from streamer.frame import Frame, View
 from streamer.live.state import StateChange
 from streamer.sinks.base import Composed, prepare_path, reporting_errors
 from streamer.temporal.detections import Detection, DetectionLog
@@ -58,6 +58,9 @@ class EventSink:
     `state` and `mask_age_ms`, and a line of type ``state`` comes before the first frame and
     wherever the state changes.
 
+    A line of type ``view`` comes before the first frame of which another part of the picture is
+    analysed: x, y, width and height in px, or null for all of it, which is not said at the start.
+
     Args:
         path: of the file.
         wall: the run's wall time; None leaves the lines as file mode has them.
@@ -71,6 +74,7 @@ class EventSink:
         self._told = False
         self._detections = DetectionLog()
         self._latest: Frame | None = None
+        self._view: View | None = None
         with reporting_errors(self._path):
             # Line-buffered: what was seen before a crash is in the file.
             self._file = self._path.open("w", encoding="utf-8", buffering=1)
@@ -93,10 +97,20 @@ class EventSink:
                 event["mask_age_ms"] = None if age_ms is None else round(age_ms, 3)
                 if not self._told and composed.state != self._state:
                     self._put_state(composed.state, frame.captured_ns)
+            if composed.view != self._view:
+                self._put_view(composed.view, frame)
             self._put(event)
             self._latest = frame
             for detection in self._detections.add(frame.time_s, composed.objects):
                 self._put_detection(detection, frame)
+
+    def _put_view(self, view: View | None, frame: Frame) -> None:
+        self._view = view
+        event: dict[str, Any] = {"type": "view", "time_s": round(frame.time_s, 6)}
+        if self._wall is not None:
+            event["wall_time"] = self._wall.iso(frame.captured_ns)
+        event["view"] = None if view is None else [view.x, view.y, view.width, view.height]
+        self._put(event)
 
     def _put_detection(self, detection: Detection, latest: Frame) -> None:
         """Put an event on record; `latest` is the newest frame, by which its wall time is known."""

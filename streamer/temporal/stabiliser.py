@@ -73,8 +73,14 @@ class Stabiliser:
         self._luma: Luma | None = None
         self._time_s = 0.0
 
-    def reset(self) -> None:
-        """Forget everything but the ids that were used: what comes next is another scene."""
+    def reset(self, view: View | None = None) -> None:
+        """Forget everything but the ids that were used: what comes next is another scene.
+
+        Args:
+            view: what the maps cover from now on, if it is another part of the picture.
+        """
+        if view is not None:
+            self._view = view
         self._memory = None
         self._luma = None
         self._tracker.forget()

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import OutputError
+from streamer.frame import View
 from streamer.latency import Histogram
 from streamer.live.snapshot import LiveSnapshot
 from streamer.live.state import State, StateChange
@@ -121,6 +122,8 @@ def snapshot() -> LiveSnapshot:
         reconnects=2,
         engine_restarts=3,
         rate=29.97,
+        view=View(322, 10, 784, 700),
+        view_change_count=2,
         mask_age_ms=66.5,
         histograms={"video_delay": delay, "mask_age": Histogram()},
         wall_s=33.4,

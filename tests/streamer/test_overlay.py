@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamer.color import ColorDescription, rgb_to_yuv
+from streamer.corners import corner_bars
 from streamer.errors import StreamError
 from streamer.frame import Segmentation, Track, Tracks, View
 from streamer.overlay import Overlay, Style, parse_color
@@ -106,6 +107,22 @@ def draw(
 
 
 Draw = Callable[..., tuple[Content, Content]]
+
+
+@pytest.mark.parametrize("view", [View(32, 8, 96, 81), View(0, 0, 161, 89), View(144, 72, 17, 18)])
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_corners_of_the_analysed_part_and_nothing_else(
+    pixel_format: str, view: View, make_picture: MakePicture, read_planes: ReadPlanes
+) -> None:
+    picture = make_picture(pixel_format, 161, 91)
+    before = read_planes(picture)
+    after = read_planes(Overlay(BARE, LIMITED_601).draw(picture, None, "", view=view))
+    allowed = np.zeros((91, 161), bool)
+    for left, top, right, bottom in corner_bars(view, 91):
+        allowed[top:bottom, left:right] = True
+
+    assert_only_changed(before, after, allowed)
+    assert changed_luma(before, after)[allowed].mean() > 0.9
 
 
 @pytest.mark.parametrize("size", [(320, 240), (161, 91), (64, 48), (33, 17)])

@@ -9,6 +9,8 @@ from typing import cast
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamer import pipeline as pipeline_module
@@ -16,15 +18,16 @@ from streamer.audio import AudioPacket
 from streamer.channel import Channel
 from streamer.engine import EngineInfo
 from streamer.errors import EngineError, OutputError, SourceError
-from streamer.frame import Frame, View
+from streamer.frame import Frame, Segmentation, View
 from streamer.motion import small_luma
-from streamer.objects import find_objects
+from streamer.objects import find_objects, full_size_mask
 from streamer.overlay import Style
 from streamer.pipeline import CHANNEL_CAPACITY, Pipeline, RunResult
 from streamer.rgb import SquareReader
 from streamer.sinks import Composed
 from streamer.sources import Item, SourceInfo, open_source
 from streamer.temporal import PRESETS, Stabiliser, Temporal
+from streamer.view_watch import ViewChange, ViewWatch
 
 #: Far more than any step takes; only a deadlock meets it.
 PATIENCE_S = 20.0
@@ -551,6 +554,74 @@ class TestView:
         Pipeline(source_of(frames(1)), FakeSegmenter(), [sink]).run()
 
         assert sink.frames[0].segmentation.view == View(0, 0, 64, 48)
+
+
+class FixedWatch(ViewWatch):
+    """Finds a part in a frame of its own choice."""
+
+    def __init__(self, at_s: float, view: View) -> None:
+        super().__init__(64, 48)
+        self._at_s, self._found = at_s, view
+
+    def look(self, picture: av.VideoFrame, time_s: float) -> ViewChange | None:
+        if self.view == self._found or time_s < self._at_s:
+            return None
+        return self._change(self._found, time_s, "found: rectangle")
+
+
+class TestWatch:
+    VIEW = View(8, 4, 32, 30)
+
+    @STREAMS
+    def test_the_part_changes_with_a_frame_and_none_is_lost(
+        self, source_of: SourceOf, frames: Frames, streams: int
+    ) -> None:
+        inputs, sink = frames(9), FakeSink()
+        watch = FixedWatch(inputs[5].time_s, self.VIEW)
+        segmenter = FakeSegmenter(streams)
+        result = Pipeline(
+            source_of(inputs), segmenter, [sink], style=Style(badge=False), view=watch
+        ).run()
+
+        assert [each.frame.index for each in sink.frames] == list(range(9))
+        whole = View(0, 0, 64, 48)
+        views = [each.segmentation.view for each in sink.frames]
+        assert views == [whole] * 5 + [self.VIEW] * 4
+        assert [each.view for each in sink.frames] == [None] * 5 + [self.VIEW] * 4
+        assert result.view == self.VIEW
+        assert [change.view for change in result.view_changes] == [self.VIEW]
+        # What the network saw: the whole picture, then the part.
+        reader, fresh = SquareReader(INPUT_SIZE_PX), frames(9)
+        for number, view in ((4, None), (8, self.VIEW)):
+            expected = reader.read(fresh[number].picture, fresh[number].color, view)
+            np.testing.assert_array_equal(segmenter.images[number], expected)
+
+    def test_masks_begin_anew_with_another_part(self, source_of: SourceOf, frames: Frames) -> None:
+        def run(inputs: list[Frame], view: View | ViewWatch) -> list[Probability]:
+            sink = FakeSink()
+            Pipeline(source_of(inputs), FakeSegmenter(), [sink], view=view, threshold=0.6).run()
+            return [each.segmentation.probability.copy() for each in sink.frames]
+
+        inputs = frames(9)
+        watched = run(inputs, FixedWatch(inputs[5].time_s, self.VIEW))
+
+        for found, alone in zip(watched[5:], run(frames(9)[5:], self.VIEW), strict=True):
+            np.testing.assert_array_equal(found, alone)
+
+
+@given(
+    st.integers(0, 60), st.integers(0, 40), st.integers(16, 60), st.integers(16, 50), st.booleans()
+)
+def test_masks_map_back_to_the_part_they_are_of(
+    x: int, y: int, width: int, height: int, sure: bool
+) -> None:
+    view = View(x, y, width, height)
+    probability = np.full((32, 32), 0.9 if sure else 0.1, np.float32)
+    mask = full_size_mask(Segmentation(probability, view, 0.5), 130, 100)
+
+    expected = np.zeros((100, 130), np.uint8)
+    expected[y : y + height, x : x + width] = 255 if sure else 0
+    np.testing.assert_array_equal(mask, expected)
 
 
 def test_empty_map_without_badge_leaves_every_pixel(

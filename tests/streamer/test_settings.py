@@ -128,6 +128,12 @@ class TestContent:
     def test_range_as_the_sources_take_it(self, word: str, full: bool | None) -> None:
         assert SourceSettings(color_range=word).full_range is full
 
+    @pytest.mark.parametrize("asked", ["auto", "whole"])
+    def test_view_by_name(self, write: Write, asked: str) -> None:
+        read = load_settings(write(f'[sources.card]\nurl = "rtsp://a/b"\nview = "{asked}"\n'))
+
+        assert read.sources["card"].view == asked
+
     @pytest.mark.parametrize(
         ("line", "key"),
         [
@@ -151,6 +157,7 @@ class TestContent:
             ('view = "1,2,3"', "view"),
             ('view = "1,2,-3,4"', "view"),
             ("view = [1, 2, 3, 4]", "view"),
+            ('view = "all"', "view"),
             ('rtsp_transport = "http"', "rtsp_transport"),
             ("open_timeout_s = 0", "open_timeout_s"),
             ("open_timeout_s = true", "open_timeout_s"),

@@ -32,6 +32,7 @@ from streamer.sinks import (
     open_mask_sink,
 )
 from streamer.sources import SourceInfo
+from streamer.view_watch import ViewChange
 
 TIME_BASES = [Fraction(1, 90000), Fraction(1, 15360), Fraction(1001, 30000), Fraction(1, 1000)]
 #: Matroska counts in this unit.
@@ -128,6 +129,19 @@ class TestEvents:
                 "confirmed": True,
             }
         ]
+
+    def test_another_view_is_told_before_its_first_frame(
+        self, tmp_path: Path, make_composed: MakeComposed
+    ) -> None:
+        path, part = tmp_path / "events.jsonl", View(8, 4, 32, 30)
+        views = [None, None, part, part, None]
+        frames = [replace(make_composed(n, n), view=view) for n, view in enumerate(views)]
+        write_all(EventSink(path), frames)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+        told = [(place, line["view"]) for place, line in enumerate(lines) if line["type"] == "view"]
+        assert told == [(2, [8, 4, 32, 30]), (5, None)]
+        assert [line["frame"] for line in lines if line["type"] == "frame"] == [0, 1, 2, 3, 4]
 
     def test_detections_are_told_when_they_begin_and_when_they_end(
         self, tmp_path: Path, make_composed: MakeComposed
@@ -428,6 +442,8 @@ class TestReport:
             converted=2,
             dropped={"stopped": 2},
             frames_with_objects=5,
+            view=View(8, 4, 32, 30),
+            view_changes=(ViewChange(1.25, View(8, 4, 32, 30), "found: rectangle"),),
             wall_s=2.0,
             cpu_s=3.5,
             latency_ms={"total": times_ms},
@@ -461,6 +477,10 @@ class TestReport:
             "dropped": {"stopped": 2},
         }
         assert (found["wall_s"], found["cpu_s"], found["fps"]) == (2.0, 3.5, 4.0)
+        assert found["view"] == [8, 4, 32, 30]
+        assert found["view_changes"] == [
+            {"at_s": 1.25, "view": [8, 4, 32, 30], "reason": "found: rectangle"}
+        ]
         assert found["interrupted"] is True
         assert found["latency_ms"]["total"]["p95"] == 2.0
         assert found["engine"] == asdict(self.ENGINE)

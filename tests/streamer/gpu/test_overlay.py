@@ -42,9 +42,11 @@ def blob(*, confirmed: bool = True, view: View | None = None) -> Segmentation:
     return Segmentation(probability, view or View(0, 0, WIDTH_PX, HEIGHT_PX), 0.5, tracks)
 
 
-def by_tensors(overlay: Overlay, made: av.VideoFrame, seen: Segmentation | None) -> av.VideoFrame:
+def by_tensors(
+    overlay: Overlay, made: av.VideoFrame, seen: Segmentation | None, view: View | None = None
+) -> av.VideoFrame:
     """What `Overlay.draw` does with a picture on the GPU, on one of the host."""
-    return overlay._draw_on_gpu(made, seen, "RUNNING")
+    return overlay._draw_on_gpu(made, seen, "RUNNING", view)
 
 
 def changed(made: av.VideoFrame, before: av.VideoFrame, plane: int = 0) -> NDArray[np.bool_]:
@@ -108,6 +110,15 @@ def test_the_badge_has_the_same_bits(picture: Callable[[], av.VideoFrame]) -> No
     overlay = Overlay(Style(), COLOR)
     mine = by_tensors(overlay, picture(), None)
     theirs = overlay.draw(picture(), None, "RUNNING")
+    for one, other, before in zip(planes(mine), planes(theirs), planes(picture()), strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        assert (one.pixels != before.pixels).any()
+
+
+def test_corners_have_the_same_bits(picture: Callable[[], av.VideoFrame]) -> None:
+    overlay, view = Overlay(Style(badge=False), COLOR), View(80, 40, 161, 160)
+    mine = by_tensors(overlay, picture(), None, view)
+    theirs = overlay.draw(picture(), None, "RUNNING", view=view)
     for one, other, before in zip(planes(mine), planes(theirs), planes(picture()), strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
         assert (one.pixels != before.pixels).any()

@@ -66,7 +66,9 @@ def make(
 
 def seen_at(frame: Frame, captured_ms: float, session: int = 0, look: Look = SCENE) -> Seen:
     captured_ns = round(captured_ms * MS)
-    return Seen(replace(frame, captured_ns=captured_ns), session, LUMA, look, captured_ns)
+    frame = replace(frame, captured_ns=captured_ns)
+    whole = View(0, 0, frame.picture.width, frame.picture.height)
+    return Seen(frame, session, whole, LUMA, look, captured_ns)
 
 
 @given(
@@ -118,6 +120,31 @@ def test_the_mask_is_moved_from_its_own_picture_to_the_one_shown(
     assert calls == [(3, 8)]
     assert fitted is not None
     assert fitted.threshold == 0.7
+
+
+def test_a_mask_of_another_part_of_the_picture_is_not_drawn(
+    make_frame: MakeFrame, soft_disc: SoftDisc
+) -> None:
+    whole = seen_at(make_frame(), 0)
+    part = replace(seen_at(make_frame(), 40), view=View(8, 8, 40, 32))
+
+    assert make(move=never).fit(Mask(0, soft_disc(64), whole), part) is None
+
+
+def test_the_analysed_part_is_marked_at_its_corners(make_frame: MakeFrame) -> None:
+    frame = make_frame()
+    before = frame.picture.to_ndarray().copy()
+    view = View(8, 8, 40, 32)
+    compositor = make()
+    compositor.view = view
+    composed = compositor.draw(compositor.look(frame, 0, 0), None, None, State.RUNNING, "engine")
+
+    luma = composed.picture.to_ndarray()[: frame.picture.height]
+    rows, columns = np.nonzero(luma != before[: frame.picture.height])
+    assert (columns.min(), rows.min()) == (view.x, view.y)
+    assert (columns.max() + 1, rows.max() + 1) == (view.x + view.width, view.y + view.height)
+    assert composed.view == view
+    np.testing.assert_array_equal(frame.picture.to_ndarray(), before)
 
 
 def test_an_empty_mask_is_not_moved(make_frame: MakeFrame) -> None:
@@ -237,7 +264,9 @@ def test_the_badge_says_the_state(make_frame: MakeFrame, state: State, status: s
     said = []
 
     class Spy:
-        def draw(self, picture: av.VideoFrame, fitted: object, text: str) -> av.VideoFrame:
+        def draw(
+            self, picture: av.VideoFrame, fitted: object, text: str, *, view: object
+        ) -> av.VideoFrame:
             said.append(text)
             return picture
 

@@ -24,6 +24,7 @@ from streamer.audio import AudioPacket
 from streamer.clock import Clock, MonotonicClock
 from streamer.engine import EngineInfo, Segmenter
 from streamer.errors import EngineError, OutputError, SourceEndedError, SourceLostError, StreamError
+from streamer.field_of_view import FieldOfView
 from streamer.frame import Frame, Segmentation, View
 from streamer.live.engine_watch import MAX_LEFT, Phase
 from streamer.live.pipeline import RAW_QUEUE, SWITCH_S, LivePipeline
@@ -700,6 +701,27 @@ class TestEngines:
         assert last.segmentation is not None
         # Odd edges move outwards where chroma samples span two px.
         assert last.segmentation.view == View(8, 4, 32, 31)
+
+    def test_the_view_is_found_while_the_picture_passes(
+        self, make_rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        corners = np.array([(8, 4), (40, 4), (40, 36), (8, 36)]) - 0.5
+        found = FieldOfView(corners, *SIZE)
+        monkeypatch.setattr("streamer.view_finder.Stretch.view", lambda stretch: found)
+        rig = make_rig(view="auto").start()
+        rig.until_ready()
+        assert rig.now.view == View(0, 0, *SIZE)
+        part = View(8, 4, 32, 32)
+        rig.show_until(lambda: rig.now.view == part, after_ms=100)
+        rig.show(3, masks=True)
+        snapshot = rig.end()
+
+        assert rig.last.view == part
+        assert rig.last.segmentation is not None
+        assert rig.last.segmentation.view == part
+        assert (snapshot.view, snapshot.view_change_count) == (part, 1)
+        assert [change.view for change in snapshot.view_changes] == [part]
+        assert_conserved(snapshot)
 
     def test_flat_pictures_are_not_fed_to_the_network(
         self, make_rig: MakeRig, make_picture: MakePicture

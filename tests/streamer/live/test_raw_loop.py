@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamer.clock import MonotonicClock
-from streamer.frame import Frame
+from streamer.frame import Frame, View
 from streamer.live.compositor import Seen
 from streamer.live.grabber import Grabbed
 from streamer.live.newest import NewestQueue
@@ -33,7 +33,8 @@ class Others:
 
     def look(self, frame: Frame, session: int, now_ns: int) -> Seen:
         self.asked.append("look")
-        return Seen(frame, session, np.zeros((4, 4), np.uint8), Look(self.flat, False), now_ns)
+        view, luma = View(0, 0, 64, 48), np.zeros((4, 4), np.uint8)
+        return Seen(frame, session, view, luma, Look(self.flat, False), now_ns)
 
     def fit(self, mask: None, seen: Seen) -> None:
         self.asked.append("fit")
@@ -49,7 +50,7 @@ class Others:
 @pytest.mark.parametrize("flat", [False, True])
 def test_the_network_has_a_picture_before_it_is_drawn(make_frame: MakeFrame, flat: bool) -> None:
     clock = MonotonicClock()
-    others = Others(flat)
+    others, looks = Others(flat), Others()
     record = Record(clock.now_ns(), [])
     raw = RawLoop(
         NewestQueue[Grabbed](1),
@@ -57,10 +58,12 @@ def test_the_network_has_a_picture_before_it_is_drawn(make_frame: MakeFrame, fla
         record=record,
         supervisor=Supervisor(clock.now_ns(), Limits(1, 1, 1)),
         clock=clock,
+        view_look=cast(Any, looks),
         max_frames=None,
     )
     assert raw.handle(Grabbed(make_frame(), 0)) == 1
 
     asked = ["look"] if flat else ["look", "segment"]
     assert others.asked == [*asked, "fit", "draw", "show"]
+    assert looks.asked == ([] if flat else ["segment"])
     assert record.view(clock.now_ns())["ai_dropped"] == ({"flat": 1} if flat else {})

@@ -245,6 +245,18 @@ def test_reset_begins_anew_but_no_id_comes_twice(tissue: Tissue, disc: Disc) -> 
     assert [each.id for each in find_objects(fresh[-1])] == [2]
 
 
+def test_another_view_begins_anew_with_maps_of_its_own(tissue: Tissue, disc: Disc) -> None:
+    stabiliser, other = Stabiliser(BALANCED, VIEW), View(8, 4, 80, 60)
+    run([disc()] * 5, tissue(), stabiliser=stabiliser)
+    stabiliser.reset(other)
+    fresh = run([disc()] * 5, tissue(), start_s=0.2, stabiliser=stabiliser)
+    alone = run([disc()] * 5, tissue(), start_s=0.2)
+
+    for one, expected in zip(fresh, alone, strict=True):
+        assert one.view == other
+        np.testing.assert_array_equal(one.probability, expected.probability)
+
+
 def test_off_hands_the_map_on_as_it_is(tissue: Tissue, disc: Disc) -> None:
     probability = disc()
     found = run([probability], tissue(), temporal=PRESETS["off"])[0]
