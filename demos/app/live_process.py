@@ -26,6 +26,7 @@ from streamer.sources import (
     open_live,
     resolve_source,
 )
+from streamer.view import DEFAULT
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _run(connection: Connection, load: Load, order: LiveOrder, sink: PreviewSink
             [("preview", sink)],
             style=order.choices.style(badge=True),
             temporal=order.choices.temporal,
-            view=found.settings.view if found else None,
+            view=(found.settings.view if found else None) or DEFAULT,
             longest_retry_s=found.longest_retry_s if found else LONGEST_RETRY_S,
             duration_s=order.max_s,
             on_change=sink.write_state,

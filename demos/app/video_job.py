@@ -19,6 +19,7 @@ from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sinks.base import Composed, reporting_errors
 from streamer.sinks.snapshot import BgrReader
 from streamer.sources import open_source
+from streamer.view_watch import ViewWatch
 
 UPLOAD = "upload"
 #: The first picture with markers: it can be shown before the first second of video is complete.
@@ -182,6 +183,8 @@ class VideoOrder:
             sinks,
             style=self.choices.style(badge=False),
             temporal=self.choices.temporal,
+            # Without looking ahead: the first picture is not to wait for that.
+            view=ViewWatch(info.width, info.height),
             duration_s=limits.max_s,
         )
         length_s = float(info.frames / info.rate) if info.frames else 0.0

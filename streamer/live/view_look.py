@@ -6,6 +6,7 @@ network waits for it.
 
 import logging
 
+from streamer.cores import give_way
 from streamer.live.compositor import Compositor, Seen
 from streamer.live.newest import NewestQueue
 from streamer.view_watch import STEP_S, ViewWatch
@@ -33,6 +34,7 @@ class ViewLook:
 
     def work(self) -> None:
         """Look at what is offered until `finish`."""
+        give_way()
         try:
             for seen in self._waiting:
                 self.look(seen)
