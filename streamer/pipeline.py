@@ -315,7 +315,7 @@ class Pipeline:
             return
         frame, segmentation = item.frame, item.segmentation
         with self._times.measure("draw"):
-            objects = find_objects(segmentation)
+            objects = find_objects(segmentation, self._segmenter.info.calibration)
             picture = self._overlay.draw(frame.picture, segmentation, self._status, item.on_gpu)
             if picture.format.name == "cuda":
                 from streamer.gpu.surface import download

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
+from streamer.confidence import Calibration
 from streamer.frame import Frame, Segmentation, View
 from streamer.live.signal import Look, Luma, SignalWatch, sample_luma
 from streamer.live.state import State
@@ -115,13 +116,20 @@ class Compositor:
         return self._move(mask.segmentation, mask.seen.luma, seen.luma)
 
     def draw(
-        self, seen: Seen, mask: Mask | None, fitted: Segmentation | None, state: State, label: str
+        self,
+        seen: Seen,
+        mask: Mask | None,
+        fitted: Segmentation | None,
+        state: State,
+        label: str,
+        calibration: Calibration | None = None,
     ) -> Composed:
         """The finished picture; the source's own stays as it is.
 
         Args:
             mask, fitted: what was given to `fit` and what came of it.
             label: what the badge says beside RUNNING.
+            calibration: of the network that made the mask.
         """
         frame = seen.frame
         marked = fitted is not None and _shows_something(fitted)
@@ -134,7 +142,7 @@ class Compositor:
         age_ms = None
         if mask is not None and fitted is not None:
             age_ms = (frame.captured_ns - mask.captured_ns) / 1e6
-        objects = find_objects(fitted) if fitted is not None and marked else []
+        objects = find_objects(fitted, calibration) if fitted is not None and marked else []
         return Composed(frame, picture, fitted, objects, str(state), age_ms)
 
 

@@ -126,6 +126,7 @@ class TestEvents:
                 "id": None,
                 "age_ms": None,
                 "confirmed": True,
+                "confidence": None,
             }
         ]
 
