@@ -18,6 +18,7 @@ import av
 from streamer.audio import AudioPacket
 from streamer.channel import Channel, ClosedError
 from streamer.engine.base import Pending, Segmenter
+from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
 from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.latency import StageTimes
 from streamer.motion import Luma, Motion, find_motion, small_luma
@@ -43,6 +44,7 @@ class RunResult:
         dropped: frames read but not written, by cause: `stopped` by the user,
             or `failed`.
         frames_with_objects: frames in which something was found that is confirmed.
+        frames_out_of_view: frames that look unlike the pictures of the training.
         detections: events that began; none where masks are not steadied.
         wall_s: from the first frame read to the last one written.
         cpu_s: of this process, all threads, over the same stretch.
@@ -58,6 +60,7 @@ class RunResult:
     converted: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     frames_with_objects: int = 0
+    frames_out_of_view: int = 0
     detections: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -101,6 +104,7 @@ class _Steady:
     frame: Frame
     segmentation: Segmentation
     on_gpu: Any
+    out_of_view: bool
 
 
 class Pipeline:
@@ -142,6 +146,7 @@ class Pipeline:
         info = source.info
         self._view = find_view(view, info)
         self._stabiliser = Stabiliser(temporal, self._view, threshold)
+        self._familiar = FamiliarWatch()
         self._detections = DetectionLog()
         self._whole = self._view == View(0, 0, info.width, info.height)
         self._overlay = Overlay(style or Style(), info.color)
@@ -306,7 +311,8 @@ class Pipeline:
                 steady = self._stabiliser.steady(
                     item.probability, item.luma, item.frame.time_s, item.motion
                 )
-            self._steadied.put(_Steady(item.frame, steady, item.on_gpu))
+                out_of_view = self._familiar.look(item.frame, steady.view, item.luma)
+            self._steadied.put(_Steady(item.frame, steady, item.on_gpu, out_of_view))
 
     def _write(self, item: _Steady | AudioPacket) -> None:
         if isinstance(item, av.Packet):
@@ -316,7 +322,8 @@ class Pipeline:
         frame, segmentation = item.frame, item.segmentation
         with self._times.measure("draw"):
             objects = find_objects(segmentation, self._segmenter.info.calibration)
-            picture = self._overlay.draw(frame.picture, segmentation, self._status, item.on_gpu)
+            status = f"{self._status} | {OUT_OF_VIEW}" if item.out_of_view else self._status
+            picture = self._overlay.draw(frame.picture, segmentation, status, item.on_gpu)
             if picture.format.name == "cuda":
                 from streamer.gpu.surface import download
 
@@ -324,11 +331,12 @@ class Pipeline:
                 picture = download(picture)
                 frame = replace(frame, picture=picture)
         with self._times.measure("write"):
-            composed = Composed(frame, picture, segmentation, objects)
+            composed = Composed(frame, picture, segmentation, objects, out_of_view=item.out_of_view)
             for sink in self._sinks:
                 sink.write(composed)
         self._times.add_since("total", frame.decoded_ns)
         self.result.frames_out += 1
+        self.result.frames_out_of_view += item.out_of_view
         self.result.frames_with_objects += any(each.confirmed for each in objects)
         events = self._detections.add(frame.time_s, objects)
         self.result.detections += sum(event.end_s is None for event in events)

@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 from streamer.confidence import Calibration
+from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
 from streamer.frame import Frame, Segmentation, View
 from streamer.live.signal import Look, Luma, SignalWatch, sample_luma
 from streamer.live.state import State
@@ -32,6 +33,7 @@ class Seen:
         luma: small image of the view, to move masks by.
         look: what it looks like.
         taken_ns: when it was taken up.
+        out_of_view: see `Composed`.
     """
 
     frame: Frame
@@ -39,6 +41,7 @@ class Seen:
     luma: Luma
     look: Look
     taken_ns: int
+    out_of_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,14 @@ class Compositor:
         self._badge = badge
         self._always_copy = always_copy
         self._signal = SignalWatch()
+        self._familiar = FamiliarWatch()
 
     def look(self, frame: Frame, session: int, now_ns: int) -> Seen:
         """Look at the next picture."""
         look = self._signal.look(sample_luma(frame.picture))
         luma = self._small_luma(frame.picture, self._view)
-        return Seen(frame, session, luma, look, now_ns)
+        out_of_view = self._familiar.look(frame, self._view, luma)
+        return Seen(frame, session, luma, look, now_ns, out_of_view)
 
     def fit(self, mask: Mask | None, seen: Seen) -> Segmentation | None:
         """The mask as it holds for a picture; None where it is too old or of another scene."""
@@ -138,12 +143,15 @@ class Compositor:
             picture = copy_picture(picture)
         if marked or self._badge:
             status = f"{state} | {label}" if state is State.RUNNING else str(state)
+            status += f" | {OUT_OF_VIEW}" if seen.out_of_view else ""
             picture = self._overlay.draw(picture, fitted, status)
         age_ms = None
         if mask is not None and fitted is not None:
             age_ms = (frame.captured_ns - mask.captured_ns) / 1e6
         objects = find_objects(fitted, calibration) if fitted is not None and marked else []
-        return Composed(frame, picture, fitted, objects, str(state), age_ms)
+        return Composed(
+            frame, picture, fitted, objects, str(state), age_ms, out_of_view=seen.out_of_view
+        )
 
 
 def _shows_something(segmentation: Segmentation) -> bool:

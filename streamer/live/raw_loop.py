@@ -89,6 +89,7 @@ class RawLoop:
             frame.captured_ns,
             objects=any(each.confirmed for each in composed.objects),
             detections=sum(event.end_s is None for event in events),
+            out_of_view=composed.out_of_view,
         )
 
     def _compose(self, seen: Seen, mask: Mask | None) -> Composed:

@@ -28,6 +28,7 @@ class Composed:
         objects: its connected regions.
         state: name of the state that the run is in, as on the badge.
         mask_age_ms: from the frame that the network saw to this one; None without a mask.
+        out_of_view: whether it looks unlike the pictures of the training, see `streamer.familiar`.
     """
 
     frame: Frame
@@ -36,6 +37,7 @@ class Composed:
     objects: list[DetectedObject]
     state: str = "RUNNING"
     mask_age_ms: float | None = 0.0
+    out_of_view: bool = False
 
 
 class Sink(Protocol):
