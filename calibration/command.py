@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from pranet.checkpoint import DEFAULT_MODEL, read_info
+from pranet.checkpoint import DEFAULT_MODEL, read_info, save_calibrated
 from pranet.data import Pair, find_pairs, load_sequences, split
 from pranet.errors import DataError, PranetError
+from streamer import report as reports
 from streamer.engine.quantised import paths_of
 from streamer.errors import EngineError, SourceError
 
@@ -120,6 +121,41 @@ def view(
     if picture is not None:
         draw_outline(found, picture)
         console.print(f"written {picture}")
+
+
+@app.command()
+def probability(
+    data: Annotated[Path, typer.Option(help="Folder with images/ and masks/.")],
+    model: Annotated[str, typer.Option(help="Bundled checkpoint or a path.")] = DEFAULT_MODEL,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Folder with images/ and masks/ to fit on; else a part of --data."),
+    ] = None,
+    sequences: Annotated[
+        Path | None, typer.Option(help="Frames of one video, kept together (JSON).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the part; that of the training.")] = 2026,
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Folder to judge the fit on; repeatable.")
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Checkpoint with the fit in it.")] = None,
+    report: Annotated[Path | None, typer.Option(help="All figures as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Reliability diagram (PNG).")] = None,
+) -> None:
+    """Fit how often a network is right to what it says, on pictures it was not trained on."""
+    from calibration.scaling import fit_checkpoint
+
+    held_out = _parts(data, validation, sequences, seed)[1]
+    tests = {folder.name: find_pairs(folder) for folder in test or []}
+    fitted = fit_checkpoint(model, held_out, tests)
+    console.print(fitted.markdown())
+    if report is not None:
+        reports.write(report, fitted.report())
+    if plot is not None:
+        fitted.draw(plot)
+    if write is not None:
+        save_calibrated(model, write, fitted.metadata())
+        console.print(f"written {write}")
 
 
 def _parts(

@@ -1,8 +1,9 @@
 """Checkpoints: safetensors with the network's configuration, and published `.pth` files.
 
 A checkpoint of ours is one safetensors file. Its metadata hold, as JSON, the `ModelConfig`
-under ``config`` and free facts about the training under ``training``. The metadata can be read
-without torch, and nothing in either format can run code when it is loaded.
+under ``config``, free facts about the training under ``training``, and under ``probability`` what
+`pranet-calibrate probability` fitted, if it did. The metadata can be read without torch, and
+nothing in either format can run code when it is loaded.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ FORMAT = "pranet-stream/1"
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "pranet_v2_lite0"
 
+#: What the metadata hold as JSON, in the order of the fields of `CheckpointInfo`.
+_PARTS = ("config", "training", "probability")
+
 
 @dataclass(frozen=True)
 class CheckpointInfo:
@@ -35,15 +39,17 @@ class CheckpointInfo:
 
     Attributes:
         path: the file.
-        sha256: of the whole file.
+        sha256: of the whole file, so a calibration that is written into it makes it another one.
         config: fields of its `ModelConfig`, plain types; empty for a published `.pth`.
         training: free facts about the training.
+        probability: see `streamer.confidence.Calibration`; empty where nothing was fitted.
     """
 
     path: Path
     sha256: str
     config: dict[str, Any]
     training: dict[str, Any]
+    probability: dict[str, Any] = field(default_factory=dict)
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -78,7 +84,7 @@ def read_info(name_or_path: str | Path) -> CheckpointInfo:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     metadata = _read_metadata(path) if path.suffix == ".safetensors" else {}
-    return CheckpointInfo(path, sha256, metadata.get("config", {}), metadata.get("training", {}))
+    return CheckpointInfo(path, sha256, *(metadata.get(key, {}) for key in _PARTS))
 
 
 def _read_metadata(path: Path) -> dict[str, dict[str, Any]]:
@@ -87,7 +93,7 @@ def _read_metadata(path: Path) -> dict[str, dict[str, Any]]:
             metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
             raise CheckpointError(f"{path}: a safetensors file, but not one of pranet-stream's")
-        found = {key: json.loads(metadata.get(key, "{}")) for key in ("config", "training")}
+        found = {key: json.loads(metadata.get(key, "{}")) for key in _PARTS}
     except (SafetensorError, ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file ({error})") from error
     if not all(isinstance(value, dict) for value in found.values()):
@@ -121,9 +127,38 @@ def save_model(
         "config": json.dumps(model.config.to_dict()),
         "training": json.dumps(dict(training or {})),
     }
+    _write(Path(path), save(state, metadata))
+
+
+def save_calibrated(
+    name_or_path: str | Path, output: str | Path, probability: Mapping[str, Any]
+) -> None:
+    """Write a checkpoint of ours again, with what was fitted to its probabilities in its metadata.
+
+    Args:
+        output: may be the checkpoint itself.
+        probability: JSON-compatible; takes the place of what was there.
+
+    Raises:
+        CheckpointError: it is none of ours, or the new one cannot be written.
+    """
+    from safetensors.torch import save
+
+    path = resolve(name_or_path)
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: a published file has no place for a calibration")
+    metadata = _read_metadata(path) | {"probability": dict(probability)}
+    texts = {key: json.dumps(value) for key, value in metadata.items()}
+    try:
+        _write(Path(output), save(_read_ours(path)[1], {"format": FORMAT} | texts))
+    except OSError as error:
+        raise CheckpointError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+def _write(path: Path, content: bytes) -> None:
     # Written beside and moved over: whoever reads it sees the old checkpoint or the new one.
     partial = Path(f"{path}.{os.getpid()}.tmp")
-    partial.write_bytes(save(state, metadata))
+    partial.write_bytes(content)
     partial.replace(path)
 
 

@@ -70,6 +70,7 @@ def _lines(snapshot: LiveSnapshot) -> Iterator[str]:
         ("frames_damaged", "Damaged pictures and packets of the source.", snapshot.damaged),
         ("frames_converted", "Pictures that came in another format.", snapshot.converted),
         ("frames_with_objects", "Pictures with a confirmed outline.", snapshot.frames_with_objects),
+        ("frames_out_of_view", "Pictures unlike the training's.", snapshot.frames_out_of_view),
         ("detections", "Detection events that began.", snapshot.detections),
         ("reconnects", "Times that a lost source came back.", snapshot.reconnects),
         ("engine_restarts", "Times that an engine was replaced.", snapshot.engine_restarts),

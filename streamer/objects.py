@@ -1,12 +1,13 @@
 """From a probability map to shapes: connected objects and the sub-pixel boundary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import contourpy
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.confidence import Calibration
 from streamer.frame import Mask, Probability, Segmentation, Track
 
 Points = NDArray[np.float64]
@@ -21,6 +22,8 @@ class DetectedObject:
         area_px: its area.
         mean_probability: mean over its pixels, 0…1, of what the network said.
         id, age_ms, confirmed: see `Track`; the first two are None where each frame stands alone.
+        confidence: how often objects with such a mean probability are right, see `Calibration`;
+            None where the checkpoint does not say.
     """
 
     box: tuple[int, int, int, int]
@@ -29,10 +32,22 @@ class DetectedObject:
     id: int | None = None
     age_ms: float | None = None
     confirmed: bool = True
+    confidence: float | None = None
+
+    @property
+    def certainty(self) -> float:
+        """What to tell a person, 0…1: the confidence, or without one the mean probability."""
+        return self.mean_probability if self.confidence is None else self.confidence
 
 
-def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
-    """The connected regions at or above the threshold, largest first."""
+def find_objects(
+    segmentation: Segmentation, calibration: Calibration | None = None
+) -> list[DetectedObject]:
+    """The connected regions at or above the threshold, largest first.
+
+    Args:
+        calibration: of the network that saw them.
+    """
     probability, view = segmentation.probability, segmentation.view
     x0, y0, width, height = _extent(segmentation)
     if width == 0:
@@ -62,7 +77,13 @@ def find_objects(segmentation: Segmentation) -> list[DetectedObject]:
             # The steady map is raised in places; the track knows what the network said.
             mean, age_ms = round(track.confidence, 4), round(track.age_ms, 1)
             found.append(DetectedObject(box, area_px, mean, track.id, age_ms, track.confirmed))
+    if calibration is not None:
+        found = [_judged(each, calibration) for each in found]
     return sorted(found, key=lambda region: -region.area_px)
+
+
+def _judged(found: DetectedObject, calibration: Calibration) -> DetectedObject:
+    return replace(found, confidence=round(calibration.object(found.mean_probability), 4))
 
 
 def _tracks_of(

@@ -18,6 +18,7 @@ import av
 from streamer.audio import AudioPacket
 from streamer.channel import Channel, ClosedError
 from streamer.engine.base import Pending, Segmenter
+from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
 from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.latency import StageTimes
 from streamer.motion import Luma, Motion, find_motion, small_luma
@@ -44,6 +45,7 @@ class RunResult:
         dropped: frames read but not written, by cause: `stopped` by the user,
             or `failed`.
         frames_with_objects: frames in which something was found that is confirmed.
+        frames_out_of_view: frames that look unlike the pictures of the training.
         detections: events that began; none where masks are not steadied.
         view: the part of the picture that was analysed last.
         view_changes: how that changed during the run, in order.
@@ -61,6 +63,7 @@ class RunResult:
     converted: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     frames_with_objects: int = 0
+    frames_out_of_view: int = 0
     detections: int = 0
     view: View | None = None
     view_changes: tuple[ViewChange, ...] = ()
@@ -108,6 +111,7 @@ class _Steady:
     frame: Frame
     segmentation: Segmentation
     on_gpu: Any
+    out_of_view: bool
 
 
 class Pipeline:
@@ -151,6 +155,7 @@ class Pipeline:
         self._watch = view if isinstance(view, ViewWatch) else None
         self._view = find_view(view.view if isinstance(view, ViewWatch) else view, info)
         self._stabiliser = Stabiliser(temporal, self._view, threshold)
+        self._familiar = FamiliarWatch()
         self._detections = DetectionLog()
         self._whole = View(0, 0, info.width, info.height)
         self._overlay = Overlay(style or Style(), info.color)
@@ -336,7 +341,8 @@ class Pipeline:
                 steady = self._stabiliser.steady(
                     item.probability, item.luma, item.frame.time_s, item.motion
                 )
-            self._steadied.put(_Steady(item.frame, steady, item.on_gpu))
+                out_of_view = self._familiar.look(item.frame, steady.view, item.luma)
+            self._steadied.put(_Steady(item.frame, steady, item.on_gpu, out_of_view))
 
     def _write(self, item: _Steady | AudioPacket) -> None:
         if isinstance(item, av.Packet):
@@ -346,10 +352,9 @@ class Pipeline:
         frame, segmentation = item.frame, item.segmentation
         view = self._part(segmentation.view)
         with self._times.measure("draw"):
-            objects = find_objects(segmentation)
-            picture = self._overlay.draw(
-                frame.picture, segmentation, self._status, item.on_gpu, view
-            )
+            objects = find_objects(segmentation, self._segmenter.info.calibration)
+            status = f"{self._status} | {OUT_OF_VIEW}" if item.out_of_view else self._status
+            picture = self._overlay.draw(frame.picture, segmentation, status, item.on_gpu, view)
             if picture.format.name == "cuda":
                 from streamer.gpu.surface import download
 
@@ -357,11 +362,14 @@ class Pipeline:
                 picture = download(picture)
                 frame = replace(frame, picture=picture)
         with self._times.measure("write"):
-            composed = Composed(frame, picture, segmentation, objects, view=view)
+            composed = Composed(
+                frame, picture, segmentation, objects, view=view, out_of_view=item.out_of_view
+            )
             for sink in self._sinks:
                 sink.write(composed)
         self._times.add_since("total", frame.decoded_ns)
         self.result.frames_out += 1
+        self.result.frames_out_of_view += item.out_of_view
         self.result.frames_with_objects += any(each.confirmed for each in objects)
         events = self._detections.add(frame.time_s, objects)
         self.result.detections += sum(event.end_s is None for event in events)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from demos.app.choices import Choices, Engine
 from demos.app.notices import spell_share
 from streamer.color import ColorDescription
+from streamer.confidence import Calibration
 from streamer.engine import Segmenter
 from streamer.errors import SourceError
 from streamer.frame import Frame, Probability, Segmentation, View
@@ -38,15 +39,23 @@ class Still:
     Attributes:
         planes: (3, height, width) uint8: Y, U, V, full range, BT.601.
         probability: (h, w) at network size, 0…1.
+        calibration: of the network.
     """
 
     planes: NDArray[np.uint8]
     probability: Probability
+    calibration: Calibration | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in px."""
         return self.planes.shape[2], self.planes.shape[1]
+
+    @property
+    def heat(self) -> Probability:
+        """How often such pixels are polyp, as far as the network's checkpoint says."""
+        known = self.calibration
+        return self.probability if known is None else known.pixel.of_map(self.probability)
 
     def segmentation(self, threshold: float) -> Segmentation:
         """What is polyp at a threshold."""
@@ -72,7 +81,7 @@ class StillOrder:
         frame = self._read()
         image = segmenter.reader().read(frame.picture, frame.color)
         probability = segmenter.submit(image).result()
-        return Still(_shown(frame), probability)
+        return Still(_shown(frame), probability, segmenter.info.calibration)
 
     def _read(self) -> Frame:
         try:
@@ -121,7 +130,7 @@ def draw_boundary(still: Still, threshold: float, choices: Choices) -> bytes:
 def draw_heat(still: Still) -> bytes:
     """The picture under the probabilities as colours, as JPEG: clear at 0, yellow at 1."""
     picture = BgrReader().read(_picture(still), _COLOR)
-    scaled = cv2.resize(still.probability, still.size, interpolation=cv2.INTER_LINEAR)
+    scaled = cv2.resize(still.heat, still.size, interpolation=cv2.INTER_LINEAR)
     levels = np.asarray(np.rint(scaled.clip(0, 1) * 255), np.uint8)
     colors = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), np.float32)
     share = (_HEAT * np.sqrt(scaled.clip(0, 1)))[..., None]
@@ -136,7 +145,7 @@ def _jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 def describe(still: Still, threshold: float) -> str:
     """What is found at a threshold, in words."""
-    found = find_objects(still.segmentation(threshold))
+    found = find_objects(still.segmentation(threshold), still.calibration)
     highest = float(still.probability.max())
     if not found:
         return f"Nothing reaches {threshold:.2f}; the highest probability is {highest:.2f}."
@@ -149,4 +158,5 @@ def describe(still: Still, threshold: float) -> str:
 
 def _tell(found: DetectedObject, pixels: int) -> str:
     share = spell_share(found.area_px / pixels)
-    return f"{share} of the picture, mean probability {found.mean_probability:.2f}"
+    told = f"{share} of the picture, mean probability {found.mean_probability:.2f}"
+    return told if found.confidence is None else f"{told}, confidence {found.confidence:.2f}"

@@ -16,7 +16,7 @@ class Sample:
     Attributes:
         time_s: media time.
         area: of all polyps together, as a share of the picture, 0…1.
-        confidence: highest mean probability of a polyp, 0…1; 0 where there is none.
+        confidence: highest of a polyp, see `DetectedObject.certainty`; 0 where there is none.
     """
 
     time_s: float
@@ -50,7 +50,7 @@ class TimelineSink:
         picture, time_s = composed.picture, composed.frame.time_s
         shown = [each for each in composed.objects if each.confirmed]
         area_px = sum(each.area_px for each in shown)
-        confidence = max((each.mean_probability for each in shown), default=0.0)
+        confidence = max((each.certainty for each in shown), default=0.0)
         self._samples.append(Sample(time_s, area_px / (picture.width * picture.height), confidence))
         self._detections += self._log.add(time_s, composed.objects)
 

@@ -100,7 +100,7 @@ def _describe_event(event: Detection) -> str:
         return f"from {clock(event.start_s)}, goes on"
     return (
         f"{clock(event.start_s)} to {clock(event.end_s)}, "
-        f"peak confidence {event.peak_probability:.2f}"
+        f"peak confidence {event.peak_certainty:.2f}"
     )
 
 
@@ -144,7 +144,7 @@ def _row(number: int, event: Detection, pixels: int) -> str:
         lasted, peak, area = "goes on", "–", "–"
     else:
         lasted = f"{event.duration_s:.1f} s" if event.frames > 1 else "one frame"
-        peak = f"{event.peak_probability:.2f}"
+        peak = f"{event.peak_certainty:.2f}"
         area = notices.spell_share(event.mean_area_px / pixels)
     return (
         f'<tr><th scope="row">{number}</th><td><button type="button" class="go" '

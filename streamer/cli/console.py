@@ -158,6 +158,7 @@ def summarise(result: RunResult, info: SourceInfo, outputs: dict[str, Path]) -> 
     for count, meaning in (
         (result.damaged, "damaged frames or packets in the source"),
         (result.converted, f"frames converted to {info.width}x{info.height} {info.pixel_format}"),
+        (result.frames_out_of_view, "frames look unlike endoscopy: out of view"),
     ):
         if count:
             console.print(f"note    {count} {meaning}")

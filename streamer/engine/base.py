@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pranet.checkpoint import DEFAULT_MODEL, read_info
 from streamer.color import ColorDescription
+from streamer.confidence import Calibration
 from streamer.engine.choice import choose_backend
 from streamer.errors import EngineError
 from streamer.frame import Probability, View
@@ -30,6 +31,7 @@ class EngineInfo:
         input_size: height and width in px of the network's input.
         streams: frames that are worked on at once.
         threads: CPU threads of all streams together.
+        calibration: what the checkpoint says of its probabilities; None where it says nothing.
     """
 
     model: str
@@ -40,6 +42,7 @@ class EngineInfo:
     input_size: int
     streams: int
     threads: int
+    calibration: Calibration | None = None
 
     def __str__(self) -> str:
         return f"{self.model} on {self.backend} {self.precision}"

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pranet.checkpoint import CheckpointInfo, load_model
 from pranet.model import ModelConfig
+from streamer.confidence import Calibration
 from streamer.engine.base import EngineInfo, Precision
 from streamer.engine.gpu import STREAMS, GpuSegmenter
 from streamer.engine.network import cuda_network
@@ -86,6 +87,7 @@ def _segmenter(
         input_size=config.input_size,
         streams=STREAMS,
         threads=1,
+        calibration=Calibration.from_dict(checkpoint.probability),
     )
     shape = (1, 3, config.input_size, config.input_size)
     blank = torch.zeros(shape, dtype=DTYPES[precision], device=device.place)

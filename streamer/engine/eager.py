@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from pranet.checkpoint import CheckpointInfo, load_model
+from streamer.confidence import Calibration
 from streamer.engine.base import EngineInfo, Precision
 from streamer.errors import EngineError
 from streamer.frame import Probability
@@ -44,6 +45,7 @@ class EagerSegmenter:
             input_size=model.config.input_size,
             streams=1,
             threads=torch.get_num_threads(),
+            calibration=Calibration.from_dict(checkpoint.probability),
         )
 
     def reader(self) -> SquareReader:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pranet.checkpoint import CheckpointInfo
+from streamer.confidence import Calibration
 from streamer.cores import usable_cores
 from streamer.engine import cache
 from streamer.engine.base import EngineInfo, Precision
@@ -95,6 +96,7 @@ class OpenVinoSegmenter:
             input_size=int(self._compiled.input(0).shape[1]),
             streams=streams,
             threads=threads,
+            calibration=Calibration.from_dict(checkpoint.probability),
         )
 
     def reader(self) -> SquareReader:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
+from streamer.confidence import Calibration
+from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
 from streamer.frame import Frame, Segmentation, View
 from streamer.live.signal import Look, Luma, SignalWatch, sample_luma
 from streamer.live.state import State
@@ -32,6 +34,7 @@ class Seen:
         luma: small image of the view, to move masks by.
         look: what it looks like.
         taken_ns: when it was taken up.
+        out_of_view: see `Composed`.
     """
 
     frame: Frame
@@ -40,6 +43,7 @@ class Seen:
     luma: Luma
     look: Look
     taken_ns: int
+    out_of_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,15 @@ class Compositor:
         self._badge = badge
         self._always_copy = always_copy
         self._signal = SignalWatch()
+        self._familiar = FamiliarWatch()
 
     def look(self, frame: Frame, session: int, now_ns: int) -> Seen:
         """Look at the next picture."""
         look = self._signal.look(sample_luma(frame.picture))
         view = self.view
         luma = self._small_luma(frame.picture, view)
-        return Seen(frame, session, view, luma, look, now_ns)
+        out_of_view = self._familiar.look(frame, view, luma)
+        return Seen(frame, session, view, luma, look, now_ns, out_of_view)
 
     def fit(self, mask: Mask | None, seen: Seen) -> Segmentation | None:
         """The mask as it holds for a picture; None where it is too old or of another scene.
@@ -124,13 +130,20 @@ class Compositor:
         return self._move(mask.segmentation, mask.seen.luma, seen.luma)
 
     def draw(
-        self, seen: Seen, mask: Mask | None, fitted: Segmentation | None, state: State, label: str
+        self,
+        seen: Seen,
+        mask: Mask | None,
+        fitted: Segmentation | None,
+        state: State,
+        label: str,
+        calibration: Calibration | None = None,
     ) -> Composed:
         """The finished picture; the source's own stays as it is.
 
         Args:
             mask, fitted: what was given to `fit` and what came of it.
             label: what the badge says beside RUNNING.
+            calibration: of the network that made the mask.
         """
         frame = seen.frame
         marked = fitted is not None and _shows_something(fitted)
@@ -142,12 +155,15 @@ class Compositor:
             picture = copy_picture(picture)
         if drawn:
             status = f"{state} | {label}" if state is State.RUNNING else str(state)
+            status += f" | {OUT_OF_VIEW}" if seen.out_of_view else ""
             picture = self._overlay.draw(picture, fitted, status, view=view)
         age_ms = None
         if mask is not None and fitted is not None:
             age_ms = (frame.captured_ns - mask.captured_ns) / 1e6
-        objects = find_objects(fitted) if fitted is not None and marked else []
-        return Composed(frame, picture, fitted, objects, str(state), age_ms, view)
+        objects = find_objects(fitted, calibration) if fitted is not None and marked else []
+        return Composed(
+            frame, picture, fitted, objects, str(state), age_ms, view, seen.out_of_view
+        )
 
 
 def _shows_something(segmentation: Segmentation) -> bool:

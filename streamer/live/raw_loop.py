@@ -101,6 +101,7 @@ class RawLoop:
             frame.captured_ns,
             objects=any(each.confirmed for each in composed.objects),
             detections=sum(event.end_s is None for event in events),
+            out_of_view=composed.out_of_view,
         )
 
     def _compose(self, seen: Seen, mask: Mask | None) -> Composed:
@@ -112,7 +113,8 @@ class RawLoop:
         )
         info = self._engine.info
         label = f"{info.backend} {info.precision}" if info is not None else ""
-        composed = self._compositor.draw(seen, mask, fitted, state, label)
+        calibration = info.calibration if info is not None else None
+        composed = self._compositor.draw(seen, mask, fitted, state, label, calibration)
         if fitted is not None:
             self._record.add("move", fitted_ns - begun_ns)
         self._record.add("draw", self._clock.now_ns() - fitted_ns)

@@ -61,6 +61,7 @@ class Record:
         self._frames_out = 0
         self._with_objects = 0
         self._detections = 0
+        self._out_of_view = 0
         self._dropped: Counter[str] = Counter()
         self._ai_dropped: Counter[str] = Counter()
         self._masks = 0
@@ -96,12 +97,21 @@ class Record:
             if count:
                 self._dropped[cause] += count
 
-    def hand_on(self, now_ns: int, captured_ns: int, *, objects: bool, detections: int = 0) -> int:
+    def hand_on(
+        self,
+        now_ns: int,
+        captured_ns: int,
+        *,
+        objects: bool,
+        detections: int = 0,
+        out_of_view: bool = False,
+    ) -> int:
         """A picture was handed to the outputs.
 
         Args:
             objects: whether something confirmed was outlined.
             detections: events that began with it.
+            out_of_view: whether it looks unlike the pictures of the training.
 
         Returns:
             Pictures handed on so far.
@@ -111,6 +121,7 @@ class Record:
             self._minute_frames += 1
             self._with_objects += objects
             self._detections += detections
+            self._out_of_view += out_of_view
             self._add("video_delay", now_ns - captured_ns)
             self._handed.append(now_ns)
             self._forget_handed(now_ns)
@@ -186,6 +197,7 @@ class Record:
                 "ai_dropped": dict(self._ai_dropped) | ({"unshown": unshown} if unshown else {}),
                 "masks_shown": self._masks_shown,
                 "frames_with_objects": self._with_objects,
+                "frames_out_of_view": self._out_of_view,
                 "detections": self._detections,
                 "rate": len(self._handed) * 1e9 / window_ns if window_ns > 0 else 0.0,
                 "histograms": {name: each.copy() for name, each in self._histograms.items()},

@@ -30,6 +30,7 @@ class LiveSnapshot:
         missed: pictures that the source left out before they were read, since nobody came for them
             in time; they are not in `frames_in`.
         frames_with_objects: pictures on which something was outlined that is confirmed.
+        frames_out_of_view: pictures that look unlike those of the training.
         detections: events that began; none where masks are not steadied.
         reconnects: times that a lost source came back.
         engine_restarts: times that a failed or hung engine was replaced.
@@ -62,6 +63,7 @@ class LiveSnapshot:
     missed: int = 0
     masks_shown: int = 0
     frames_with_objects: int = 0
+    frames_out_of_view: int = 0
     detections: int = 0
     reconnects: int = 0
     engine_restarts: int = 0

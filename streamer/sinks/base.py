@@ -29,6 +29,7 @@ class Composed:
         state: name of the state that the run is in, as on the badge.
         mask_age_ms: from the frame that the network saw to this one; None without a mask.
         view: the part of the picture that is analysed; None for all of it.
+        out_of_view: whether it looks unlike the pictures of the training, see `streamer.familiar`.
     """
 
     frame: Frame
@@ -38,6 +39,7 @@ class Composed:
     state: str = "RUNNING"
     mask_age_ms: float | None = 0.0
     view: View | None = None
+    out_of_view: bool = False
 
 
 class Sink(Protocol):

@@ -54,6 +54,9 @@ class EventSink:
     Where masks are steadied, a line of type ``detection`` comes with the first frame of an event
     (`phase` ``start``) and after its last one (``end``, within a second, or when the run ends).
 
+    A line of type ``out_of_view`` comes before the first frame that looks unlike the pictures of
+    the training (`phase` ``start``) and before the next that does not (``end``).
+
     With a wall time, as in live mode, a frame's line also says `wall_time` (when it was captured),
     `state` and `mask_age_ms`, and a line of type ``state`` comes before the first frame and
     wherever the state changes.
@@ -75,6 +78,7 @@ class EventSink:
         self._detections = DetectionLog()
         self._latest: Frame | None = None
         self._view: View | None = None
+        self._out_of_view = False
         with reporting_errors(self._path):
             # Line-buffered: what was seen before a crash is in the file.
             self._file = self._path.open("w", encoding="utf-8", buffering=1)
@@ -87,6 +91,7 @@ class EventSink:
             "frame": frame.index,
             "pts": frame.pts,
             "time_s": round(frame.time_s, 6),
+            "out_of_view": composed.out_of_view,
             "objects": [asdict(region) for region in composed.objects],
         }
         with self._lock:
@@ -99,6 +104,8 @@ class EventSink:
                     self._put_state(composed.state, frame.captured_ns)
             if composed.view != self._view:
                 self._put_view(composed.view, frame)
+            if composed.out_of_view != self._out_of_view:
+                self._put_out_of_view(composed.out_of_view, frame)
             self._put(event)
             self._latest = frame
             for detection in self._detections.add(frame.time_s, composed.objects):
@@ -110,6 +117,14 @@ class EventSink:
         if self._wall is not None:
             event["wall_time"] = self._wall.iso(frame.captured_ns)
         event["view"] = None if view is None else [view.x, view.y, view.width, view.height]
+        self._put(event)
+
+    def _put_out_of_view(self, begins: bool, frame: Frame) -> None:
+        self._out_of_view = begins
+        event: dict[str, Any] = {"type": "out_of_view", "phase": "start" if begins else "end"}
+        event["time_s"] = round(frame.time_s, 6)
+        if self._wall is not None:
+            event["wall_time"] = self._wall.iso(frame.captured_ns)
         self._put(event)
 
     def _put_detection(self, detection: Detection, latest: Frame) -> None:

@@ -27,6 +27,7 @@ class Detection:
         peak_s: media time of that frame.
         mean_area_px: mean over its frames, px of the picture.
         frames: on which it was shown.
+        peak_confidence: the highest confidence, see `DetectedObject`; that of the same frame.
     """
 
     id: int
@@ -37,6 +38,12 @@ class Detection:
     peak_s: float
     mean_area_px: float
     frames: int
+    peak_confidence: float | None = None
+
+    @property
+    def peak_certainty(self) -> float:
+        """What to tell a person, as `DetectedObject.certainty`."""
+        return self.peak_probability if self.peak_confidence is None else self.peak_confidence
 
 
 @dataclass
@@ -44,10 +51,10 @@ class _Open:
     id: int
     start_s: float
     last_s: float
-    peak_probability: float
+    peak: DetectedObject
     peak_s: float
-    area_px: int
-    frames: int
+    area_px: int = 0
+    frames: int = 0
 
     def detection(self, *, over: bool) -> Detection:
         return Detection(
@@ -55,10 +62,11 @@ class _Open:
             self.start_s,
             self.last_s if over else None,
             self.last_s - self.start_s,
-            self.peak_probability,
+            self.peak.mean_probability,
             self.peak_s,
             self.area_px / self.frames,
             self.frames,
+            self.peak.confidence,
         )
 
 
@@ -91,14 +99,14 @@ class DetectionLog:
                 continue
             known = self._open.get(each.id)
             if known is None:
-                known = _Open(each.id, time_s, time_s, each.mean_probability, time_s, 0, 0)
+                known = _Open(each.id, time_s, time_s, each, time_s)
                 self._open[each.id] = known
                 begun.append(known)
             known.last_s = time_s
             known.area_px += each.area_px
             known.frames += 1
-            if each.mean_probability > known.peak_probability:
-                known.peak_probability, known.peak_s = each.mean_probability, time_s
+            if each.mean_probability > known.peak.mean_probability:
+                known.peak, known.peak_s = each, time_s
         return ended + [each.detection(over=False) for each in begun]
 
     def finish(self) -> list[Detection]:

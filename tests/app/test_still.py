@@ -1,6 +1,7 @@
 """One picture: read within limits, seen once, drawn at any threshold."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from demos.app.choices import Choices, Engine
 from demos.app.routes import UPLOADS
 from demos.app.still import Still, StillOrder, describe, draw_boundary, draw_heat
 from pranet.errors import PranetError
+from streamer.confidence import Calibration, Scaling
 
 Picture = NDArray[np.uint8]
 
@@ -111,6 +113,21 @@ class TestThreshold:
         assert describe(Still(still.planes, still.probability * 0.5), 0.6).startswith(
             "Nothing reaches 0.60; the highest probability is 0.4"
         )
+
+
+def test_a_calibration_softens_the_heat_and_is_told(read: Callable[..., Still]) -> None:
+    still = read(packed(scene()))
+    probability = np.full((32, 32), 0.02, np.float32)
+    probability[8:24, 8:24] = 0.98
+    plain = Still(still.planes, probability)
+    known = replace(plain, calibration=Calibration(Scaling(0.5), Scaling(1.0, -2.0)))
+
+    np.testing.assert_array_equal(plain.heat, probability)
+    # Half the logit is the root of the odds.
+    assert known.heat[16, 16] == pytest.approx(7 / 8, abs=1e-3)
+    assert known.heat[0, 0] == pytest.approx(1 / 8, abs=1e-3)
+    assert "confidence" not in describe(plain, 0.5)
+    assert describe(known, 0.5).endswith("mean probability 0.98, confidence 0.87.")
 
 
 def test_the_heat_map_leaves_what_is_unlikely_as_it_is(read: Callable[..., Still]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from streamer.confidence import Calibration, Scaling
 from streamer.frame import Segmentation, Track, Tracks, View
 from streamer.objects import find_objects, find_outline, full_size_mask
 
@@ -80,6 +81,20 @@ class TestObjects:
 
         assert large.mean_probability == pytest.approx(0.8, abs=1e-4)
         assert small.mean_probability == pytest.approx(0.6, abs=1e-4)
+
+    def test_confidence_is_the_scaled_mean(self) -> None:
+        segmentation = blobs((10, 10, 4, 4), (50, 50, 6, 6), view=HD, level=0.6)
+        segmentation.probability[50:56, 50:53] = 1.0
+        scaling = Scaling(2.0, -1.0)
+        found = find_objects(segmentation, Calibration(Scaling(0.2), scaling))
+
+        assert [each.confidence for each in found] == [
+            pytest.approx(scaling(each.mean_probability), abs=1e-4) for each in found
+        ]
+        assert [each.certainty for each in found] == [each.confidence for each in found]
+        unknown = find_objects(segmentation)
+        assert [each.confidence for each in unknown] == [None, None]
+        assert [each.certainty for each in unknown] == [each.mean_probability for each in found]
 
     def test_largest_comes_first(self) -> None:
         boxes = [(5, 5, 10, 10), (40, 5, 30, 20), (5, 60, 3, 3), (100, 100, 20, 20)]

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from streamer import pipeline as pipeline_module
 from streamer.audio import AudioPacket
 from streamer.channel import Channel
+from streamer.confidence import Calibration, Scaling
 from streamer.engine import EngineInfo
 from streamer.errors import EngineError, OutputError, SourceError
 from streamer.frame import Frame, Segmentation, View
@@ -481,6 +483,19 @@ class TestEnd:
         assert result.frames_with_objects == 3
         assert [len(composed.objects) for composed in sink.frames] == [0, 1, 1, 0, 1]
         assert {composed.segmentation.threshold for composed in sink.frames} == {0.7}
+
+    def test_confidence_is_by_the_engines_calibration(
+        self, source_of: SourceOf, make_frame: MakeFrame, make_picture: Callable[..., av.VideoFrame]
+    ) -> None:
+        bright = make_frame(0, picture=make_picture(codes=(200, 128, 128)))
+        segmenter, sink = FakeSegmenter(), FakeSink()
+        calibration = Calibration(Scaling(0.2), Scaling(2.0, -3.0))
+        segmenter.info = replace(segmenter.info, calibration=calibration)
+        Pipeline(source_of([bright]), segmenter, [sink], temporal=OFF).run()
+
+        (composed,) = sink.frames
+        assert composed.objects == find_objects(composed.segmentation, calibration)
+        assert composed.objects[0].confidence is not None
 
 
 class TestSteadyMasks:

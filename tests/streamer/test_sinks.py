@@ -127,6 +127,7 @@ class TestEvents:
                 "id": None,
                 "age_ms": None,
                 "confirmed": True,
+                "confidence": None,
             }
         ]
 
@@ -171,6 +172,26 @@ class TestEvents:
         assert (ended["duration_s"], ended["frames"]) == (0.1, 2)
         assert ended["mean_area_px"] == found.area_px
         assert "wall_time" not in ended
+
+    def test_out_of_view_is_told_when_it_begins_and_when_it_ends(
+        self, tmp_path: Path, make_composed: MakeComposed
+    ) -> None:
+        path = tmp_path / "events.jsonl"
+        frames = [
+            replace(make_composed(index, 100 * index), out_of_view=index in (1, 2))
+            for index in range(4)
+        ]
+        write_all(EventSink(path), frames)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+        assert [line["type"] for line in lines] == [
+            *("frame", "out_of_view", "frame", "frame", "out_of_view", "frame")
+        ]
+        begun, ended = (line for line in lines if line["type"] == "out_of_view")
+        assert begun == {"type": "out_of_view", "phase": "start", "time_s": 0.1}
+        assert ended == {"type": "out_of_view", "phase": "end", "time_s": 0.3}
+        told = [line["out_of_view"] for line in lines if line["type"] == "frame"]
+        assert told == [False, True, True, False]
 
     def test_a_line_is_in_the_file_at_once(
         self, tmp_path: Path, make_composed: MakeComposed
@@ -444,6 +465,7 @@ class TestReport:
             frames_with_objects=5,
             view=View(8, 4, 32, 30),
             view_changes=(ViewChange(1.25, View(8, 4, 32, 30), "found: rectangle"),),
+            frames_out_of_view=3,
             wall_s=2.0,
             cpu_s=3.5,
             latency_ms={"total": times_ms},
@@ -474,6 +496,7 @@ class TestReport:
             "damaged": 1,
             "converted": 2,
             "with_objects": 5,
+            "out_of_view": 3,
             "dropped": {"stopped": 2},
         }
         assert (found["wall_s"], found["cpu_s"], found["fps"]) == (2.0, 3.5, 4.0)

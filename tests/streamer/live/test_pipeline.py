@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from streamer.audio import AudioPacket
 from streamer.clock import Clock, MonotonicClock
+from streamer.confidence import Calibration, Scaling
 from streamer.engine import EngineInfo, Segmenter
 from streamer.errors import EngineError, OutputError, SourceEndedError, SourceLostError, StreamError
 from streamer.field_of_view import FieldOfView
@@ -722,6 +723,22 @@ class TestEngines:
         assert (snapshot.view, snapshot.view_change_count) == (part, 1)
         assert [change.view for change in snapshot.view_changes] == [part]
         assert_conserved(snapshot)
+
+    def test_confidence_is_by_the_engines_calibration(self, make_rig: MakeRig) -> None:
+        calibration = Calibration(Scaling(0.2), Scaling(2.0, -3.0))
+
+        def load() -> Engine:
+            engine = Engine()
+            engine.info = replace(engine.info, calibration=calibration)
+            return engine
+
+        rig = make_rig([load]).start()
+        rig.until_ready()
+        rig.show(3, masks=True)
+        rig.end()
+
+        (found,) = rig.last.objects
+        assert found.confidence == pytest.approx(calibration.object(0.9), abs=1e-3)
 
     def test_flat_pictures_are_not_fed_to_the_network(
         self, make_rig: MakeRig, make_picture: MakePicture

@@ -19,13 +19,14 @@ def test_counts() -> None:
     record.ai_drop("newer")
     record.ai_drop("flat", 0)
     assert record.hand_on(SECOND, SECOND - 3 * MS, objects=True) == 1
-    assert record.hand_on(SECOND, SECOND - 3 * MS, objects=False) == 2
+    assert record.hand_on(SECOND, SECOND - 3 * MS, objects=False, out_of_view=True) == 2
     assert [record.mask_made() for _ in range(3)] == [0, 1, 2]
     record.mask_shown(90 * MS)
 
     view = record.view(2 * SECOND)
 
     assert (view["frames_in"], view["frames_out"], view["frames_with_objects"]) == (5, 2, 1)
+    assert view["frames_out_of_view"] == 1
     assert view["dropped"] == {"late": 1, "stopped": 2}
     assert view["ai_dropped"] == {"newer": 1, "unshown": 2}
     assert view["masks_shown"] == 1

@@ -1,5 +1,7 @@
 """Detection events, from the objects of each frame."""
 
+from dataclasses import replace
+
 import pytest
 
 from streamer.objects import DetectedObject
@@ -26,6 +28,18 @@ def test_begins_with_the_first_frame_and_ends_with_the_last() -> None:
     assert (ended.peak_probability, ended.peak_s) == (0.9, 1.1)
     assert ended.mean_area_px == 200
     assert log.finish() == []
+
+
+def test_the_peak_has_its_confidence() -> None:
+    log = DetectionLog()
+    for time_s, mean, confidence in ((0.0, 0.6, 0.1), (0.1, 0.9, 0.7), (0.2, 0.8, 0.5)):
+        log.add(time_s, [replace(seen(mean=mean), confidence=confidence)])
+    (known,) = log.finish()
+    log.add(9.0, [seen(mean=0.6)])
+    (unknown,) = log.finish()
+
+    assert (known.peak_confidence, known.peak_certainty) == (0.7, 0.7)
+    assert (unknown.peak_confidence, unknown.peak_certainty) == (None, 0.6)
 
 
 def test_a_short_absence_is_part_of_the_event() -> None:
