@@ -161,9 +161,7 @@ class Compositor:
         if mask is not None and fitted is not None:
             age_ms = (frame.captured_ns - mask.captured_ns) / 1e6
         objects = find_objects(fitted, calibration) if fitted is not None and marked else []
-        return Composed(
-            frame, picture, fitted, objects, str(state), age_ms, view, seen.out_of_view
-        )
+        return Composed(frame, picture, fitted, objects, str(state), age_ms, view, seen.out_of_view)
 
 
 def _shows_something(segmentation: Segmentation) -> bool:
