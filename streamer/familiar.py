@@ -65,7 +65,8 @@ def features_of(
     lit = np.asarray(cv2.compare(bright, _BLACK, cv2.CMP_GT), np.uint8)  # type: ignore[call-overload]
     blue, red = _differences(picture, view, 255 if color.full_range else 224)
     # Where it is lit, on the grid of the chroma samples.
-    seen = cv2.resize(lit, blue.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    resized = cv2.resize(lit, blue.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    seen = np.asarray(resized, np.uint8)
     if not cv2.countNonZero(lit) or not cv2.countNonZero(seen):
         return np.zeros(len(NAMES))
     # The rim of the endoscope's picture is the sharpest edge of all, and says nothing.
@@ -120,7 +121,7 @@ def _differences(
         steps = [max(1, side // _GRID) for side in part.shape[:2]]
         sampled = part[:: steps[0], :: steps[1]].astype(np.float32) * scale
         for place, component in enumerate(plane.components):
-            found[component] = (sampled[..., place] - 128) / span
+            found[component] = np.asarray((sampled[..., place] - 128) / span, np.float32)
     none = np.zeros((_GRID, _GRID), np.float32)
     return found.get(1, none), found.get(2, none)
 
