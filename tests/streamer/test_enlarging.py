@@ -13,6 +13,9 @@ from torch.nn.functional import interpolate
 from streamer.engine.enlarging import bilinear_weights, enlarge_by_products
 from streamer.engine.openvino import CORE
 
+# PyTorch's own, of what OpenVINO traces with.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+
 
 class Resizing(torch.nn.Module):
     """Resizes in one way."""

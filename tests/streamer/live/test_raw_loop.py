@@ -39,7 +39,9 @@ class Others:
     def fit(self, mask: None, seen: Seen) -> None:
         self.asked.append("fit")
 
-    def draw(self, seen: Seen, mask: None, fitted: None, state: State, label: str) -> Composed:
+    def draw(
+        self, seen: Seen, mask: None, fitted: None, state: State, label: str, calibration: None
+    ) -> Composed:
         self.asked.append("draw")
         return Composed(seen.frame, seen.frame.picture, None, [], str(state), None)
 
