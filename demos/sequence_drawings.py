@@ -31,8 +31,9 @@ class Drawings:
     """Which pictures to make of each clip; the folders are made where they are not there.
 
     Attributes:
-        timeline: folder for the timelines, ``NAME.png`` each; None: none. Needs matplotlib.
-        strips: folder for the strips.
+        timeline: folder for the timelines, ``NAME_timeline.png`` each; None: none. Needs
+            matplotlib.
+        strips: folder for the strips, ``NAME_strip.png`` each.
     """
 
     timeline: Path | None = None
@@ -50,9 +51,9 @@ def draw(drawings: Drawings, clip: Clip, recording: Recording, masks: Mapping[st
         PranetError: there is no matplotlib, or a picture cannot be written.
     """
     if drawings.timeline is not None:
-        draw_timeline(drawings.timeline / f"{clip.name}.png", recording, masks)
+        draw_timeline(drawings.timeline / f"{clip.name}_timeline.png", recording, masks)
     if drawings.strips is not None and len(recording.times_s) > 1:
-        draw_strip(drawings.strips / f"{clip.name}.png", clip, recording, masks)
+        draw_strip(drawings.strips / f"{clip.name}_strip.png", clip, recording, masks)
 
 
 def figure_type() -> Any:

@@ -43,6 +43,8 @@ NAMES = (
 _BLACK = 0.05
 #: About so many chroma samples across and down.
 _GRID = 48
+#: Pictures are looked at so far apart: live ones wait for it, and within `HOLD_S` that is enough.
+STEP_S = 0.1
 #: How long pictures have to be unlike, or like again, until that is told.
 HOLD_S = 0.5
 #: What the badge says then.
@@ -173,6 +175,7 @@ class FamiliarWatch:
         self._familiar = bundled()
         self._out_of_view = False
         self._since_s: float | None = None
+        self._looked_s = float("-inf")
 
     def look(self, frame: Frame, view: View, luma: Luma) -> bool:
         """Whether the pictures have been unlike those of the training for `HOLD_S`.
@@ -183,8 +186,9 @@ class FamiliarWatch:
             view: the analysed part of the picture.
             luma: `small_luma` of it.
         """
-        if frame.picture.format.name == "cuda":
+        if 0 <= frame.time_s - self._looked_s < STEP_S or frame.picture.format.name == "cuda":
             return self._out_of_view
+        self._looked_s = frame.time_s
         features = features_of(frame.picture, view, luma, frame.color)
         return self.take(self._familiar.distance(features) > 1, frame.time_s)
 

@@ -507,7 +507,7 @@ class TestDrawings:
         score_folder(network.load, folder, SETTINGS, drawings=Drawings(strips=strips))
 
         (path,) = strips.iterdir()
-        assert path.name == "a.png"
+        assert path.name == "a_strip.png"
         sheet = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
         assert sheet.shape == (2 * TILE_PX, 8 * TILE_PX, 3)
         tiles = sheet.reshape(2, TILE_PX, 8, TILE_PX, 3).swapaxes(1, 2)
@@ -542,7 +542,9 @@ class TestDrawings:
 
         red = {}
         for name in ("right", "wrong", "unknown"):
-            picture = np.asarray(cv2.imread(str(timelines / f"{name}.png"), cv2.IMREAD_COLOR_RGB))
+            picture = np.asarray(
+                cv2.imread(str(timelines / f"{name}_timeline.png"), cv2.IMREAD_COLOR_RGB)
+            )
             # Matplotlib's "tab:red", and its first two colours, of the two settings.
             red[name] = bool((picture == (214, 39, 40)).all(axis=-1).any())
             for colour in ((31, 119, 180), (255, 127, 14)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from streamer import familiar
 from streamer.color import ColorDescription
-from streamer.familiar import HOLD_S, NAMES, Familiar, FamiliarWatch, bundled, features_of
+from streamer.familiar import HOLD_S, NAMES, STEP_S, Familiar, FamiliarWatch, bundled, features_of
 from streamer.frame import Frame, View
 from streamer.motion import small_luma
 
@@ -132,3 +134,25 @@ class TestWatch:
         assert frames[1].time_s - frames[0].time_s >= HOLD_S
         told = [watch.look(frame, view, small_luma(white, view)) for frame in frames]
         assert told == [False, True]
+
+    def test_not_every_frame_is_looked_at(
+        self, make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked_at: list[float] = []
+
+        def features(picture: av.VideoFrame, *_: object) -> object:
+            looked_at.append(float(picture.pts * picture.time_base))
+            return bundled().mean
+
+        monkeypatch.setattr(familiar, "features_of", features)
+        watch, view, luma = FamiliarWatch(), View(0, 0, 64, 48), np.zeros((4, 4), np.uint8)
+        frames = [make_frame(pts) for pts in [*range(25), 0]]
+        for frame in frames:
+            frame.picture.pts, frame.picture.time_base = frame.pts, frame.time_base
+            assert not watch.look(frame, view, luma)
+
+        *first, again = looked_at
+        assert all(after - before >= STEP_S for before, after in pairwise(first))
+        assert 2 <= len(first) <= 11
+        # Where time jumps back it begins anew.
+        assert again == 0
