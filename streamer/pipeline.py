@@ -81,7 +81,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
-    """A frame that the network works on."""
+    """A frame that the network works on; `on_gpu`: see `Overlay.draw`."""
 
     frame: Frame
     view: View
@@ -94,14 +94,10 @@ class _UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A frame that the network has answered; `on_gpu`: see `Overlay.draw`."""
+    """A frame that the network has answered."""
 
-    frame: Frame
-    view: View
+    asked: _UnderWay
     probability: Probability
-    luma: Luma
-    motion: Callable[[], Motion | None] | None
-    on_gpu: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,9 +319,7 @@ class Pipeline:
                 continue
             probability = item.pending.result()
             self._times.add_since("segment", item.submitted_ns)
-            self._answered.put(
-                _Answered(item.frame, item.view, probability, item.luma, item.motion, item.on_gpu)
-            )
+            self._answered.put(_Answered(item, probability))
             return
 
     def _steady(self) -> None:
@@ -334,15 +328,16 @@ class Pipeline:
             if isinstance(item, av.Packet):
                 self._steadied.put(item)
                 continue
+            asked = item.asked
             with self._times.measure("steady"):
-                if view != item.view:
-                    self._stabiliser.reset(item.view)
-                    view = item.view
+                if view != asked.view:
+                    self._stabiliser.reset(asked.view)
+                    view = asked.view
                 steady = self._stabiliser.steady(
-                    item.probability, item.luma, item.frame.time_s, item.motion
+                    item.probability, asked.luma, asked.frame.time_s, asked.motion
                 )
-                out_of_view = self._familiar.look(item.frame, steady.view, item.luma)
-            self._steadied.put(_Steady(item.frame, steady, item.on_gpu, out_of_view))
+                out_of_view = self._familiar.look(asked.frame, steady.view, asked.luma)
+            self._steadied.put(_Steady(asked.frame, steady, asked.on_gpu, out_of_view))
 
     def _write(self, item: _Steady | AudioPacket) -> None:
         if isinstance(item, av.Packet):
