@@ -31,6 +31,9 @@ Rgb = tuple[int, int, int]
 
 #: Fractional bits of the coordinates that OpenCV draws with.
 _SHIFT = 4
+#: How far, in px of the picture, a line is drawn beside the boundary at most, for fewer pieces:
+#: each takes time, and a map that was enlarged has several of them a px.
+_BESIDE_PX = 0.25
 #: Coverage of the badge's plate, 0…255.
 PLATE = 150
 #: Width of the line around what is not confirmed yet, as a share of that around what is.
@@ -123,11 +126,14 @@ class Overlay:
         picture.make_writable()
         code = rgb_to_yuv(style.color, self._color, bit_depth(picture))
         width_px, thin_width_px = self._widths_px(picture)
+        lines, tentative = (
+            [_simplify(line) for line in some] for some in (outline.lines, outline.tentative)
+        )
         for plane in planes(picture):
             if fill:
                 _draw_regions(plane, outline.regions, code, style.fill_opacity)
-            _draw_lines(plane, outline.lines, code, width_px)
-            _draw_lines(plane, outline.tentative, code, thin_width_px)
+            _draw_lines(plane, lines, code, width_px)
+            _draw_lines(plane, tentative, code, thin_width_px)
         if view is not None:
             self._draw_corners(picture, view)
         if style.badge:
@@ -212,6 +218,14 @@ def _render_badge(status: str, height_px: int) -> Coverage:
     text = np.zeros(shape, np.uint8)
     cv2.putText(text, status, (pad, pad + height), font, scale, 255, thickness, cv2.LINE_AA)
     return text
+
+
+def _simplify(line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The line with fewer points; its ends stay."""
+    closed = bool((line[0] == line[-1]).all())
+    points = np.asarray(line[:-1] if closed else line, np.float32)
+    kept = np.asarray(cv2.approxPolyDP(points, _BESIDE_PX, closed), np.float64)[:, 0]
+    return np.concatenate([kept, kept[:1]]) if closed else kept
 
 
 def _draw_lines(

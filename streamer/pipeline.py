@@ -21,7 +21,7 @@ from streamer.engine.base import Pending, Segmenter
 from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
 from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.latency import StageTimes
-from streamer.motion import Luma, Motion, find_motion, small_luma
+from streamer.motion import Luma, Motion, small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
 from streamer.sinks.base import Composed, Sink
@@ -275,7 +275,7 @@ class Pipeline:
             pending, submitted_ns = self._segmenter.submit(image), monotonic_ns()
             with self._times.measure("motion"):
                 luma = small_luma(item.picture, view)
-                motion = self._find_motion(before, luma)
+                motion = self._stabiliser.find_motion_ahead(before, luma)
             before = luma
             # What was brought to a GPU can be drawn upon there.
             on_gpu = getattr(image, "picture", None)
@@ -302,13 +302,6 @@ class Pipeline:
 
     def _part(self, view: View) -> View | None:
         return None if view == self._whole else view
-
-    def _find_motion(self, before: Luma | None, luma: Luma) -> Callable[[], Motion | None] | None:
-        """Ahead of the stabiliser, while the network works; unless it will hardly need it."""
-        if before is None or not self._stabiliser.wants_motion:
-            return None
-        found = find_motion(before, luma, coarse=True)
-        return lambda: found
 
     def _hand_on(self, under_way: deque[_UnderWay | AudioPacket]) -> None:
         """Pass on everything up to and including the oldest frame."""

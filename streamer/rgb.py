@@ -27,9 +27,13 @@ class RgbReader:
     """Reads pictures as small RGB images; keeps swscale's tables between frames.
 
     Only the network's input is ever converted to RGB. One instance belongs to one thread.
+
+    Args:
+        threads: of swscale's own, each for some of the rows; the samples are the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
         self._reformatter = VideoReformatter()
         self._unranged = VideoReformatter()
 
@@ -47,7 +51,7 @@ class RgbReader:
                 src_color_range=ColorRange.JPEG,
                 dst_color_range=ColorRange.JPEG,
                 interpolation=_INTERPOLATION,
-                threads=1,
+                threads=self._threads,
             )
         small = self._reformatter.reformat(
             picture,
@@ -58,17 +62,21 @@ class RgbReader:
             src_color_range=ColorRange.JPEG if color.full_range else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
             interpolation=_INTERPOLATION,
-            threads=1,
+            threads=self._threads,
         )
         return np.asarray(small.to_ndarray(), np.uint8)
 
 
 class SquareReader:
-    """Reads pictures as the square RGB image that a network on the CPU takes; see `Reader`."""
+    """Reads pictures as the square RGB image that a network on the CPU takes; see `Reader`.
 
-    def __init__(self, size_px: int) -> None:
+    Args:
+        threads: see `RgbReader`.
+    """
+
+    def __init__(self, size_px: int, threads: int = 1) -> None:
         self._size_px = size_px
-        self._rgb = RgbReader()
+        self._rgb = RgbReader(threads)
 
     def read(
         self, picture: av.VideoFrame, color: ColorDescription, view: View | None = None

@@ -101,7 +101,9 @@ class OpenVinoSegmenter:
 
     def reader(self) -> SquareReader:
         """See `Segmenter.reader`."""
-        return SquareReader(self.info.input_size)
+        # With one request the network waits meanwhile, and so do its cores.
+        threads = self.info.threads if self.info.streams == 1 else 1
+        return SquareReader(self.info.input_size, threads)
 
     def submit(self, image: NDArray[np.uint8]) -> _Running:
         """See `Segmenter.submit`."""

@@ -79,7 +79,8 @@ class Compositor:
 
     Args:
         view: the analysed part of the picture, whole chroma samples.
-        max_age_ns: no mask is put on a picture that was captured so much later than its own.
+        max_age_ns: no mask is put on a picture that was captured, or would be handed on, so much
+            later than its own was captured.
         always_copy: never hand on the source's picture itself as the one to show. Sinks in several
             threads each set fields of the picture that they encode.
     """
@@ -128,6 +129,10 @@ class Compositor:
         if not _shows_something(mask.segmentation):
             return mask.segmentation
         return self._move(mask.segmentation, mask.seen.luma, seen.luma)
+
+    def is_in_time(self, mask: Mask, handed_on_ns: int) -> bool:
+        """Whether a mask may still be shown on a picture that is handed on at a time."""
+        return handed_on_ns - mask.captured_ns <= self._max_age_ns
 
     def draw(
         self,

@@ -26,6 +26,7 @@ from streamer.live.engine_watch import EngineWatch, Phase, Verdict
 from streamer.live.newest import NewestQueue
 from streamer.live.record import Record
 from streamer.live.supervisor import Supervisor
+from streamer.motion import Luma
 from streamer.temporal import Stabiliser
 
 logger = logging.getLogger(__name__)
@@ -177,6 +178,7 @@ class EngineHost:
         """Take the newest picture again and again, as long as the engine is in favour."""
         reader = segmenter.reader()
         scene: tuple[int, View] | None = None
+        before: Luma | None = None
         for offered in self._waiting:
             seen = offered.seen
             with self._lock:
@@ -192,7 +194,10 @@ class EngineHost:
             try:
                 image = self._read(seen, reader)
                 ready_ns = self._clock.now_ns()
-                probability = _ask(segmenter, image)
+                pending = segmenter.submit(image)
+                known = before if scene == (seen.session, seen.view) else None
+                motion = self._stabiliser.find_motion_ahead(known, seen.luma)
+                probability = _checked(pending.result())
             except Exception as error:
                 self._fail(generation, error)
                 return
@@ -204,7 +209,8 @@ class EngineHost:
             if scene != (seen.session, seen.view):
                 self._stabiliser.reset(seen.view)
                 scene = (seen.session, seen.view)
-            steady = self._stabiliser.steady(probability, seen.luma, seen.frame.time_s)
+            steady = self._stabiliser.steady(probability, seen.luma, seen.frame.time_s, motion)
+            before = seen.luma
             self.newest = Mask(self._record.mask_made(), steady, seen)
             self._record.add("ai_wait", begun_ns - seen.taken_ns)
             self._record.add("convert", ready_ns - begun_ns)
@@ -245,17 +251,16 @@ class EngineHost:
 def _warm_up(segmenter: Segmenter) -> None:
     """The first answer takes longer than all others: it is not to hold up a picture."""
     size_px = segmenter.info.input_size
-    _ask(segmenter, np.zeros((size_px, size_px, 3), np.uint8))
+    _checked(segmenter.submit(np.zeros((size_px, size_px, 3), np.uint8)).result())
 
 
-def _ask(segmenter: Segmenter, image: Any) -> Probability:
-    """The network's answer.
+def _checked(probability: Probability) -> Probability:
+    """The network's answer, if it is one.
 
     Raises:
         EngineError: it is no map of probabilities. A broken engine's numbers would otherwise pass
             for a picture without a polyp.
     """
-    probability = segmenter.submit(image).result()
     if probability.ndim != 2 or not probability.size:
         raise EngineError(f"the answer is no map of probabilities but {probability.shape}")
     # Not true of what is not a number.

@@ -78,7 +78,8 @@ class LivePipeline:
             and takes all of it until then; None takes all of it. Odd edges move outwards where
             chroma samples span two px.
         temporal: how masks are steadied.
-        max_mask_age_ms: no mask is drawn on a picture captured so much later than its own.
+        max_mask_age_ms: no mask is drawn on a picture that was captured, or is handed on, so much
+            later than its own was captured.
         engine_timeout_s: an engine that has not answered by then is given up.
         engine_start_timeout_s: the same while it is loaded and answers for the first time.
         longest_retry_s: longest wait before a lost source is opened again, but for its jitter.

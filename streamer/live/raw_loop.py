@@ -48,6 +48,8 @@ class RawLoop:
         self._view_look = view_look
         self._max_frames = max_frames
         self._last_shown = -1
+        #: What drawing a mask takes; one that was slow is forgotten little by little.
+        self._drawing_ns = 0.0
         self._detections = DetectionLog()
 
     @property
@@ -108,6 +110,10 @@ class RawLoop:
         begun_ns = self._clock.now_ns()
         fitted = self._compositor.fit(mask, seen)
         fitted_ns = self._clock.now_ns()
+        if mask is not None and not self._compositor.is_in_time(
+            mask, fitted_ns + round(self._drawing_ns)
+        ):
+            fitted = None
         state = self._supervisor.picture(
             fitted_ns, mask=fitted is not None, flat=seen.look.flat, repeated=seen.look.repeated
         )
@@ -115,7 +121,9 @@ class RawLoop:
         label = f"{info.backend} {info.precision}" if info is not None else ""
         calibration = info.calibration if info is not None else None
         composed = self._compositor.draw(seen, mask, fitted, state, label, calibration)
+        drawn_ns = self._clock.now_ns()
         if fitted is not None:
             self._record.add("move", fitted_ns - begun_ns)
-        self._record.add("draw", self._clock.now_ns() - fitted_ns)
+            self._drawing_ns = max(drawn_ns - fitted_ns, 0.9 * self._drawing_ns)
+        self._record.add("draw", drawn_ns - fitted_ns)
         return composed

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.frame import Labels, Probability, Segmentation, Tracks, View
-from streamer.motion import Luma, Motion, Window, find_motion, find_places, warp, warp_labels
+from streamer.motion import (
+    Luma,
+    Motion,
+    Window,
+    extent,
+    find_motion,
+    find_places,
+    warp,
+    warp_labels,
+)
 from streamer.temporal import pixels
 from streamer.temporal.presets import Temporal
 from streamer.temporal.regions import Regions, fill_holes, find_regions, specks
@@ -85,13 +94,21 @@ class Stabiliser:
         self._luma = None
         self._tracker.forget()
 
-    @property
-    def wants_motion(self) -> bool:
-        """Whether the next frame's motion will be looked for, as far as is known by now.
+    def find_motion_ahead(
+        self, before: Luma | None, luma: Luma
+    ) -> Callable[[], Motion | None] | None:
+        """What `steady` takes for `motion`, found while the network still works on the frame.
 
-        Any thread may ask; see `steady`.
+        Any thread may call it. Where it will hardly be needed, nothing is looked for.
+
+        Args:
+            before: `small_luma` of the frame before, if it shows the same view.
+            luma: that of the frame.
         """
-        return self._temporal.motion and self._has_memory
+        if before is None or not (self._temporal.motion and self._has_memory):
+            return None
+        found = find_motion(before, luma, in_a_row=True)
+        return lambda: found
 
     def steady(
         self,
@@ -106,8 +123,7 @@ class Stabiliser:
             probability: the network's map (h, w), float32, 0…1; not written to.
             luma: `small_luma` of the frame's view.
             time_s: the frame's media time.
-            motion: gives `find_motion`, coarse, from the frame before to this one, for callers
-                that found it ahead; None lets it be found here where it is needed.
+            motion: what `find_motion_ahead` gave; None lets it be found here where it is needed.
 
         Returns:
             The steady map, with the objects in it: everything at or above the threshold belongs to
@@ -152,24 +168,24 @@ class Stabiliser:
         memory = self._memory
         busy = probability > self._faint
         if memory is None or self._luma is None:
-            return _extent(busy), None
+            return extent(busy), None
         known = np.asarray(cv2.max(memory.smoothed, memory.shown)) > self._faint
         self._has_memory = bool(known.any())
         if not self._has_memory:
             # Nothing to move, and nothing to forget.
-            return _extent(busy), None
+            return extent(busy), None
         shape = probability.shape
         if not self._temporal.motion:
-            window = _extent(busy | known)
+            window = extent(busy | known)
             return window, _cut(memory, window)
-        motion = find() if find is not None else find_motion(self._luma, luma, coarse=True)
+        motion = find() if find is not None else find_motion(self._luma, luma, in_a_row=True)
         if motion is None:
             self.reset()
-            return _extent(busy), None
+            return extent(busy), None
         margin_px = int(np.ceil(motion.reach * max(shape))) + 1
-        window = _extent(known, margin_px)
+        window = extent(known, margin_px)
         if busy.any():
-            window = _union(window, _extent(busy))
+            window = _union(window, extent(busy))
         left, top, width, height = window
         share = _resized(motion.known, shape)[top : top + height, left : left + width]
         if motion.flow is None:
@@ -265,20 +281,6 @@ class Stabiliser:
         self._memory = _Memory(smoothed, steady, labels, ids)
         tracks = tuple(matched.tracks[identity] for identity in ids)
         return Segmentation(steady, self._view, self._threshold, Tracks(labels, tracks))
-
-
-def _extent(where: NDArray[np.bool_], margin_px: int = 0) -> Window:
-    """The window around all that is True, and a margin, within the map.
-
-    It is one px large if nothing is, so that all steps have something to look at.
-    """
-    x, y, width, height = cv2.boundingRect(where.view(np.uint8))
-    if width == 0:
-        return 0, 0, 1, 1
-    left, top = max(0, x - margin_px), max(0, y - margin_px)
-    right = min(where.shape[1], x + width + margin_px)
-    bottom = min(where.shape[0], y + height + margin_px)
-    return left, top, right - left, bottom - top
 
 
 def _union(a: Window, b: Window) -> Window:

@@ -64,12 +64,12 @@ def test_another_scene_has_no_motion() -> None:
     assert move(square(60), tissue(), other) is None
 
 
-def test_a_coarse_look_tells_what_was_hidden() -> None:
+def test_of_two_pictures_in_a_row_what_was_hidden_is_told() -> None:
     then, now = tissue(0), tissue(4)
     # Something that was not there before, as an instrument that comes in.
     now[30:60, 60:90] = np.random.default_rng(3).integers(40, 250, (30, 30), dtype=np.uint8)
     one_way = find_motion(then, now)
-    both = find_motion(then, now, coarse=True)
+    both = find_motion(then, now, in_a_row=True)
 
     assert one_way is not None
     assert both is not None
