@@ -100,6 +100,15 @@ def test_no_mask_that_is_stale_or_of_another_scene(
     assert (fitted is not None) == fits
 
 
+@pytest.mark.parametrize(("after_ms", "in_time"), [(0, True), (120, True), (120.001, False)])
+def test_a_mask_is_in_time_by_when_its_picture_is_handed_on(
+    make_frame: MakeFrame, soft_disc: SoftDisc, after_ms: float, in_time: bool
+) -> None:
+    mask = Mask(0, soft_disc(64), seen_at(make_frame(), 1000))
+
+    assert make().is_in_time(mask, round((1000 + after_ms) * MS)) == in_time
+
+
 def test_without_a_mask_nothing_fits(make_frame: MakeFrame) -> None:
     assert make().fit(None, seen_at(make_frame(), 0)) is None
 
