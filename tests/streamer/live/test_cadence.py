@@ -61,6 +61,19 @@ def test_a_fresh_picture_is_always_worth_taking(
     assert cadence.is_worth_taking(0, round(shown_after_ms * MS))
 
 
+@pytest.mark.parametrize(("answers_ms", "worth"), [((30, 50), True), ((30, 30, 50), False)])
+def test_of_answers_that_vary_the_more_frequent_decide(
+    answers_ms: tuple[float, ...], worth: bool
+) -> None:
+    """Waiting 15 ms, what takes 30 comes out a beat later, and what takes 50 comes out the same."""
+    cadence = Cadence()
+    for number in range(60):
+        cadence.came(number * BEAT_MS * MS)
+        cadence.answered(round(answers_ms[number % len(answers_ms)] * MS))
+
+    assert cadence.is_worth_taking(15 * MS) == worth
+
+
 def test_a_stall_and_an_absence_are_no_measure() -> None:
     cadence = learnt(20)
     cadence.came(10**12)
