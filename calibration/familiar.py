@@ -4,7 +4,6 @@ r"""Fit what the training pictures look like: what `streamer.familiar` tells oth
         --sequences docs/clinicdb_sequences.json --output streamer/familiar.json
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 from pranet.command import run_module
 from pranet.data import find_pairs, load_sequences, read_image, split
 from pranet.errors import DataError
+from pranet.recipe import Recipe
 from streamer import report as reports
 from streamer.color import ColorDescription
-from streamer.familiar import Familiar, Features, features_of
+from streamer.familiar import NAMES, Familiar, Features, features_of
 from streamer.frame import View
 from streamer.motion import small_luma
 
@@ -29,6 +29,10 @@ Image = NDArray[np.uint8]
 UNLIKE_SHARE = 0.005
 #: … before it is moved out by so much: video is softer than the stills that were trained on.
 MARGIN = 1.1
+#: Of every so many-th picture the features are also taken blurred by this share of its height: a
+#: third of the way from those back to the least sharp of the training pictures is sharp enough.
+BLUR, BLURRED_STEP, SHARP_ENOUGH = 0.05, 4, 1 / 3
+_SHARPNESS = NAMES.index("luma, log fine gradient")
 #: Added to all variances: what is the same in all training pictures may still differ a little.
 _LEAST_VARIANCE = 1e-6
 _COLOR = ColorDescription("bt601", full_range=True, guessed=False)
@@ -48,20 +52,33 @@ def features_of_image(image: Image) -> Features:
     return features_of(picture, view, small_luma(picture, view), _COLOR)
 
 
-def fit(features: Iterable[Features]) -> Familiar:
+def blur(image: Image) -> Image:
+    """The picture blurred beyond use."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), BLUR * image.shape[0]), np.uint8)
+
+
+def fit(points: Features, blurred: Features) -> Familiar:
     """What pictures with these features have in common.
+
+    Args:
+        points: (count, n).
+        blurred: (count, n), those of some of them blurred.
 
     Raises:
         DataError: they are too few.
     """
-    points = np.array(list(features))
     if len(points) < 100:
         raise DataError(f"{len(points)} pictures are too few to say what all look like")
+    least = np.full(points.shape[1], -np.inf)
+    sharp = np.quantile(points[:, _SHARPNESS], UNLIKE_SHARE)
+    soft = np.quantile(blurred[:, _SHARPNESS], 1 - UNLIKE_SHARE)
+    least[_SHARPNESS] = soft + SHARP_ENOUGH * (sharp - soft)
     mean = points.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(points.T))
     whitening = (vectors / np.sqrt(values.clip(0) + _LEAST_VARIANCE)).T
     distances = np.linalg.norm((points - mean) @ whitening.T, axis=1)
-    return Familiar(mean, whitening, MARGIN * float(np.quantile(distances, 1 - UNLIKE_SHARE)))
+    limit = MARGIN * float(np.quantile(distances, 1 - UNLIKE_SHARE))
+    return Familiar(mean, whitening, limit, least)
 
 
 def run(
@@ -77,10 +94,15 @@ def run(
     pairs = [
         pair
         for folder in data
-        for pair in split(find_pairs(folder), ranges, share=0.08, seed=seed)[0]
+        for pair in split(find_pairs(folder), ranges, share=Recipe.validation_share, seed=seed)[0]
     ]
-    images = (read_image(pair.image, cv2.IMREAD_COLOR_RGB) for pair in pairs)
-    familiar = fit(features_of_image(image) for image in images)
+    points, blurred = [], []
+    for place, pair in enumerate(pairs):
+        image = read_image(pair.image, cv2.IMREAD_COLOR_RGB)
+        points.append(features_of_image(image))
+        if place % BLURRED_STEP == 0:
+            blurred.append(features_of_image(blur(image)))
+    familiar = fit(np.array(points), np.array(blurred))
     reports.write(output, familiar.to_dict() | {"pictures": len(pairs)})
 
 

@@ -2,7 +2,8 @@
 
 A network answers on anything, also on a ceiling lamp before the endoscope is inserted. Brightness,
 contrast, sharpness and colours of a picture, in a dozen numbers, are compared with those of the
-training pictures: the farther away (Mahalanobis), the less its answer can be relied on. It is a
+training pictures: the farther away (Mahalanobis), the less its answer can be relied on. A blurred
+picture is near to the smoothest of them, so that there is a least sharpness besides. It is a
 warning and no more: it never hides a mask.
 """
 
@@ -136,15 +137,19 @@ class Familiar:
         mean: of their features, (n,).
         whitening: (n, n), makes of a difference from the mean one whose length is the distance.
         limit: distance that all but a few of the training pictures are within.
+        least: (n,), what a feature has to reach, below its mean; −inf where it may be anything.
     """
 
     mean: Features
     whitening: Features
     limit: float
+    least: Features
 
     def distance(self, features: Features) -> float:
-        """How far away a picture is (Mahalanobis), in units of `limit`: above 1 it is unlike."""
-        return float(np.linalg.norm(self.whitening @ (features - self.mean)) / self.limit)
+        """How far away a picture is, in units of what is allowed: above 1 it is unlike."""
+        apart = features - self.mean
+        far = float(np.linalg.norm(self.whitening @ apart) / self.limit)
+        return max(far, float((apart / (self.least - self.mean)).max()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -153,12 +158,22 @@ class Familiar:
             "mean": self.mean.round(6).tolist(),
             "whitening": self.whitening.round(6).tolist(),
             "limit": round(self.limit, 4),
+            "least": {
+                place: round(least, 4)
+                for place, least in enumerate(self.least.tolist())
+                if np.isfinite(least)
+            },
         }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Familiar":
         """The inverse of `to_dict`."""
-        return cls(np.array(values["mean"]), np.array(values["whitening"]), float(values["limit"]))
+        least = np.full(len(values["mean"]), -np.inf)
+        for place, value in values["least"].items():
+            least[int(place)] = value
+        return cls(
+            np.array(values["mean"]), np.array(values["whitening"]), float(values["limit"]), least
+        )
 
 
 @cache

@@ -16,17 +16,31 @@ from streamer.familiar import NAMES, Familiar
 def test_few_of_the_pictures_that_it_was_fitted_on_are_unlike() -> None:
     rng = np.random.default_rng(0)
     points = rng.normal(0, 1, (1000, len(NAMES))) @ rng.normal(0, 1, (len(NAMES),) * 2)
-    found = fit(points)
+    found = fit(points, points[::4] - 50)
     distances = np.array([found.distance(point) for point in points])
     assert np.mean(MARGIN * distances > 1) == pytest.approx(UNLIKE_SHARE, abs=0.001)
     # The scale of a feature does not matter.
-    other = fit(points * 7)
+    other = fit(points * 7, points[::4] * 7 - 350)
     assert other.distance(points[3] * 7) == pytest.approx(distances[3], abs=0.01)
 
 
+def test_what_is_nearly_as_soft_as_the_blurred_ones_is_unlike() -> None:
+    points = np.random.default_rng(0).normal(0, 1, (1000, len(NAMES)))
+    place = NAMES.index("luma, log fine gradient")
+    found = fit(points, points[::4] - 20)
+    sharp, soft = points[:, place].min(), points[::4, place].max() - 20
+
+    assert np.isfinite(found.least).sum() == 1
+    assert found.least[place] == pytest.approx(soft + (sharp - soft) / 3, abs=0.5)
+    softer = found.mean.copy()
+    softer[place] = found.least[place] - 0.01
+    assert found.distance(softer) > 1
+
+
 def test_too_few() -> None:
+    few = np.random.default_rng(0).normal(0, 1, (99, len(NAMES)))
     with pytest.raises(DataError, match="99 pictures are too few"):
-        fit(np.random.default_rng(0).normal(0, 1, (99, len(NAMES))))
+        fit(few, few)
 
 
 def test_command(tmp_path: Path) -> None:

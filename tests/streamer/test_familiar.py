@@ -1,5 +1,6 @@
 """Pictures that look unlike those of the training."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -64,9 +65,11 @@ class TestDistance:
         ):
             assert distance(picture_of(image)) > 1
 
-    def test_a_very_blurred_one_is_farther_away(self, tissue: Image) -> None:
-        blurred = np.asarray(cv2.GaussianBlur(tissue, (0, 0), 90), np.uint8)
-        assert distance(picture_of(blurred)) > 1.3 * distance(picture_of(tissue))
+    @pytest.mark.parametrize("share", [0.04, 0.08, 0.2])
+    def test_a_blurred_one_is_not(self, tissue: Image, share: float) -> None:
+        sigma = share * tissue.shape[0]
+        blurred = np.asarray(cv2.GaussianBlur(tissue, (0, 0), sigma), np.uint8)
+        assert distance(picture_of(blurred)) > 1
 
     @pytest.mark.parametrize(
         "pixel_format", ["yuv420p", "yuv422p", "yuv444p", "nv12", "yuv420p10le"]
@@ -102,9 +105,13 @@ class TestDistance:
 
 
 def test_round_trip() -> None:
-    familiar = Familiar(np.array([1.0, 2.0]), np.array([[2.0, 0.0], [0.5, 1.0]]), 3.0)
-    again = Familiar.from_dict(familiar.to_dict())
+    whitening, least = np.array([[2.0, 0.0], [0.5, 1.0]]), np.array([-np.inf, -2.0])
+    familiar = Familiar(np.array([1.0, 2.0]), whitening, 3.0, least)
+    again = Familiar.from_dict(json.loads(json.dumps(familiar.to_dict())))
     assert again.distance(np.array([4.0, 2.0])) == pytest.approx(np.hypot(6, 1.5) / 3)
+    # A quarter farther than to the least.
+    assert again.distance(np.array([1.0, -3.0])) == pytest.approx(max(5 / 3, 5 / 4))
+    assert again.distance(np.array([3.5, -3.0])) == pytest.approx(max(np.hypot(5, 3.75) / 3, 5 / 4))
 
 
 class TestWatch:
