@@ -10,6 +10,7 @@ from rich.console import Console
 from pranet.checkpoint import DEFAULT_MODEL, read_info, save_calibrated
 from pranet.data import Pair, find_pairs, load_sequences, split
 from pranet.errors import DataError, PranetError
+from pranet.recipe import Recipe
 from streamer import report as reports
 from streamer.engine.quantised import paths_of
 from streamer.errors import EngineError, SourceError
@@ -18,8 +19,9 @@ console = Console(soft_wrap=True, markup=False)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
-#: Share of labelled pictures that is held out where no validation part is named.
-_HELD_OUT = 0.08
+#: Share of labelled pictures that is held out where no validation part is named: what training
+#: does not see.
+_HELD_OUT = Recipe.validation_share
 
 
 @app.callback()
