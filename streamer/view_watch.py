@@ -8,8 +8,10 @@ it is the whole picture again, so that nothing is hidden from the network.
 """
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import monotonic
 
 import av
 
@@ -163,20 +165,25 @@ class ViewWatch:
         return change
 
 
-def look_ahead(items: Iterable[object], width: int, height: int) -> ViewWatch:
+def look_ahead(
+    items: Iterable[object], width: int, height: int, *, within_s: float = math.inf
+) -> ViewWatch:
     """A watch that begins with the view that the first seconds of a file show.
 
     Args:
         items: of a source that nobody else reads; read until the view is sure, or `AHEAD_S`.
         width, height: px of its pictures.
+        within_s: for no longer than this, where somebody waits. What is found then depends on how
+            fast the machine is.
     """
     watch = ViewWatch(width, height)
     first_s: float | None = None
+    end_s = monotonic() + within_s
     for item in items:
         if not isinstance(item, Frame):
             continue
         first_s = item.time_s if first_s is None else first_s
         watch.look(item.picture, item.time_s)
-        if watch.is_sure or item.time_s - first_s > AHEAD_S:
+        if watch.is_sure or item.time_s - first_s > AHEAD_S or monotonic() > end_s:
             break
     return ViewWatch(width, height, watch.view)

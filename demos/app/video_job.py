@@ -18,8 +18,8 @@ from streamer.pipeline import Pipeline, RunResult
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sinks.base import Composed, reporting_errors
 from streamer.sinks.snapshot import BgrReader
-from streamer.sources import open_source
-from streamer.view_watch import ViewWatch
+from streamer.sources import SourceInfo, open_source
+from streamer.view_watch import ViewWatch, look_ahead
 
 UPLOAD = "upload"
 #: The first picture with markers: it can be shown before the first second of video is complete.
@@ -31,6 +31,8 @@ FINAL_OVERLAY, FINAL_ORIGINAL = "final_overlay.mp4", "final_original.mp4"
 MASKS, EVENTS, REPORT = "masks.mkv", "events.jsonl", "report.json"
 
 TELL_EVERY_S = 0.2
+#: How long the first picture may wait for the field of view to be found.
+LOOK_AHEAD_S = 1.5
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,7 @@ class VideoOrder:
             sinks,
             style=self.choices.style(badge=False),
             temporal=self.choices.temporal,
-            # Without looking ahead: the first picture is not to wait for that.
-            view=ViewWatch(info.width, info.height),
+            view=self._look_ahead(info),
             duration_s=limits.max_s,
         )
         length_s = float(info.frames / info.rate) if info.frames else 0.0
@@ -219,6 +220,14 @@ class VideoOrder:
         outputs = {"overlay": OVERLAY, "masks": MASKS, "events": EVENTS}
         reports.write(self.folder / REPORT, reports.build(info, segmenter.info, result, outputs))
         return VideoDone(self._note(result, late, endless=not info.frames), stopped)
+
+    def _look_ahead(self, info: SourceInfo) -> ViewWatch:
+        """What finds the field of view; the first picture waits for it, but not for long."""
+        ahead = open_source(str(self.folder / UPLOAD))
+        try:
+            return look_ahead(ahead, info.width, info.height, within_s=LOOK_AHEAD_S)
+        finally:
+            ahead.close()
 
     def _note(self, result: RunResult, late: bool, *, endless: bool) -> str:
         notes = []

@@ -14,6 +14,8 @@ from demos.app import video_job
 from demos.app.choices import Choices, Engine
 from demos.app.video_job import VideoDone, VideoLimits, VideoNews, VideoOrder
 from pranet.errors import PranetError
+from streamer.frame import Frame, View
+from streamer.view_watch import ViewWatch
 
 Film = Callable[..., Path]
 
@@ -57,6 +59,26 @@ def test_all_files_are_there(
     assert told[-1].frames_out == 40
     assert told[-1].left_s == 0
     assert sum(len(news.found.samples) for news in told) == 40
+
+
+def test_the_view_is_looked_for_ahead(
+    order: VideoOrder, segmenter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pictures are analysed as the later ones are."""
+    seen: list[object] = []
+
+    def look_ahead(source: Any, width: int, height: int, *, within_s: float) -> ViewWatch:
+        seen.extend(source)
+        assert 0 < within_s <= 2
+        return ViewWatch(width, height, View(10, 4, 80, 56))
+
+    monkeypatch.setattr(video_job, "look_ahead", look_ahead)
+    run(order, segmenter)
+
+    assert sum(isinstance(item, Frame) for item in seen) == 40
+    report = json.loads((order.folder / video_job.REPORT).read_text())
+    assert report["view"] == [10, 4, 80, 56]
+    assert report["view_changes"] == []
 
 
 def test_the_original_has_no_marker(

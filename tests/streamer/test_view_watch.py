@@ -229,3 +229,12 @@ def test_a_file_without_a_view_is_not_read_to_its_end(
 
     assert look_ahead(for_ever, WIDTH, HEIGHT).view == WHOLE
     assert len(read) < 100_000
+
+
+def test_who_waits_need_not_wait_for_long(script: Script, make_frame: Callable[..., Frame]) -> None:
+    script.found = [A, A]
+    read = []
+    items = (read.append(n) or make_frame(n, picture=PICTURE) for n in range(100_000))
+
+    assert look_ahead(items, WIDTH, HEIGHT, within_s=0).view == WHOLE
+    assert len(read) == 1
