@@ -83,6 +83,8 @@ METHODS: dict[Method, FindFlow] = {
     ("DIS fast", "240x135"): dis(FAST),
     ("DIS medium", "160x90"): dis(MEDIUM),
     ("DIS ultrafast, finest scale 1, stride 3", "160x90"): dis(ULTRAFAST, 1, 3),
+    ("DIS ultrafast, finest scale 1, stride 4", "160x90"): dis(ULTRAFAST, 1, 4),
+    ("DIS ultrafast, finest scale 1, stride 5", "160x90"): dis(ULTRAFAST, 1, 5),
     ("DIS ultrafast, finest scale 0, stride 4", "112x63"): dis(ULTRAFAST, 0, 4),
     ("DIS ultrafast, finest scale 0, stride 4", "160x90"): dis(ULTRAFAST, 0, 4),
     ("DIS ultrafast, finest scale 0, stride 5", "160x90"): dis(ULTRAFAST, 0, 5),

@@ -297,7 +297,7 @@ def main() -> None:
         found = measure(clips, arguments.step)
         counts = (f"{len(errors)} at lag {lag}" for lag, errors in found[NOTHING].errors.items())
         say("", f"## {title}", "", f"Pairs: {', '.join(counts)}.", "")
-        say(*gain_table(found, with_cost=clips == [sample]))
+        say(*gain_table(found, with_cost=clips[0] is sample))
     say("", "## Cost of one 1080p picture", "", *cost_table(400))
     say("", "## The same scene or another", "", *scene_table([sample, *made_up], 400))
     if arguments.clinicdb:
