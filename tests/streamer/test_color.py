@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.color import LUMA_WEIGHTS, ColorDescription, describe, rgb_to_yuv
-from streamer.planes import DRAWABLE, planes
+from streamer.planes import DRAWABLE, bit_depth, planes
 from streamer.rgb import RgbReader
 
 # AVColorSpace values of ITU-T H.273.
@@ -182,6 +182,19 @@ def test_network_sees_the_true_colors(
         image = reader.read(picture, color, 96, 96)
 
         np.testing.assert_allclose(image.astype(int) - rgb, 0, atol=TOLERANCE, err_msg=str(rgb))
+
+
+@pytest.mark.parametrize("pixel_format", sorted(DRAWABLE))
+def test_threads_of_the_reader_change_no_sample(pixel_format: str) -> None:
+    picture = tagged(357, 201, pixel_format)
+    for index, plane in enumerate(planes(picture)):
+        largest = (1 << bit_depth(picture)) - 1
+        plane.pixels[:] = np.random.default_rng(index).integers(0, largest, plane.pixels.shape)
+    for color in DESCRIPTIONS:
+        images = [RgbReader(threads).read(picture, color, 96, 96) for threads in (1, 2, 3)]
+
+        np.testing.assert_array_equal(images[1], images[0])
+        np.testing.assert_array_equal(images[2], images[0])
 
 
 @pytest.mark.parametrize("full_range", [False, True])

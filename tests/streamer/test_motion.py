@@ -44,6 +44,26 @@ def test_a_mask_and_its_labels_move_along() -> None:
     assert np.count_nonzero(apart) < 60  # along its rim
 
 
+@pytest.mark.parametrize("x", [0, 60, 130, 136])
+@pytest.mark.parametrize("shift_px", [-6, 5])
+def test_moving_the_window_of_the_mask_is_moving_all_of_it(x: int, shift_px: int) -> None:
+    before, then, now = square(x), tissue(0), tissue(shift_px)
+    moved, motion = move(before, then, now), find_motion(then, now)
+
+    assert moved is not None
+    assert motion is not None
+    assert motion.flow is not None
+    assert before.tracks is not None
+    assert moved.tracks is not None
+    places = find_places(motion.flow, before.probability.shape)
+    whole = warp(before.probability, places)
+    # What is inside, and the neighbours that the boundary is told by.
+    near = cv2.dilate((whole >= 0.5).view(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    np.testing.assert_array_equal(moved.probability[near], whole[near])
+    assert (moved.probability[~near] < 0.5).all()
+    np.testing.assert_array_equal(moved.tracks.labels, warp_labels(before.tracks.labels, places))
+
+
 def test_without_tracks_only_the_map_moves() -> None:
     moved = move(replace(square(60), tracks=None), tissue(0), tissue(5))
 

@@ -16,7 +16,7 @@ from streamer.color import ColorDescription, rgb_to_yuv
 from streamer.corners import corner_bars
 from streamer.errors import StreamError
 from streamer.frame import Segmentation, Track, Tracks, View
-from streamer.overlay import Overlay, Style, parse_color
+from streamer.overlay import Overlay, Style, _simplify, parse_color
 from streamer.planes import DRAWABLE
 
 FORMATS = sorted(DRAWABLE)
@@ -289,6 +289,34 @@ def test_what_is_tentative_is_drawn_thin_and_not_filled(draw: Draw) -> None:
     assert full[60, 140]
     assert not thin[60, 140]
     assert 4 <= thin[60].sum() <= 8  # 4 px, up to a pixel more, and a soft edge on either side
+
+
+@given(
+    radius_px=st.floats(2, 300),
+    bend=st.floats(0, 0.5),
+    turn=st.floats(0.3, 6.3),
+    closed=st.booleans(),
+)
+def test_a_line_with_fewer_points_is_the_same_line(
+    radius_px: float, bend: float, turn: float, closed: bool
+) -> None:
+    angles = np.linspace(0, 2 * np.pi if closed else turn, 400)
+    reach = radius_px * (1 + bend * np.sin(3 * angles))
+    line = np.stack([500 + reach * np.cos(angles), 400 + reach * np.sin(angles)], axis=1)
+    if closed:
+        line[-1] = line[0]
+    simple = _simplify(line)
+
+    assert len(simple) < len(line) / 2
+    np.testing.assert_allclose(
+        simple[[0, -1]], simple[[0, 0]] if closed else line[[0, -1]], atol=1e-3
+    )
+    canvas = np.full((900, 1000), 255, np.uint8)
+    cv2.polylines(canvas, [np.rint(simple * 16).astype(np.int32)], False, (0,), 1, shift=4)
+    apart = cv2.distanceTransform(canvas, cv2.DIST_L2, 5)
+    # A quarter of a pixel, and what whole pixels add.
+    rows, columns = np.rint(line[:, 1]).astype(int), np.rint(line[:, 0]).astype(int)
+    assert apart[rows.clip(0, 899), columns.clip(0, 999)].max() <= 1.5
 
 
 @pytest.mark.parametrize("axis", [0, 1])

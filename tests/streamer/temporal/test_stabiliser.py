@@ -95,6 +95,36 @@ def test_every_map_is_sound_and_agrees_with_its_objects(
         np.testing.assert_array_equal(now, then)
 
 
+@given(maps=maps, preset=st.sampled_from(list(PRESETS)), shift=st.floats(-6, 6))
+def test_motion_found_ahead_makes_no_difference(
+    maps: list[Probability], preset: str, shift: float, tissue: Tissue
+) -> None:
+    one, other = (Stabiliser(PRESETS[preset], VIEW) for _ in range(2))
+    before: Luma | None = None
+    for index, probability in enumerate(maps):
+        luma = tissue(shift * index)
+        motion = one.find_motion_ahead(before, luma)
+        before = luma
+        ahead = one.steady(probability, luma, index / 30, motion)
+        here = other.steady(probability, luma, index / 30)
+
+        np.testing.assert_array_equal(ahead.probability, here.probability)
+
+
+def test_motion_is_not_looked_for_where_nothing_moves(
+    tissue: Tissue, nothing: Probability, disc: Disc
+) -> None:
+    stabiliser = Stabiliser(BALANCED, VIEW)
+    for index in range(3):
+        stabiliser.steady(nothing, tissue(), index / 30)
+    assert stabiliser.find_motion_ahead(tissue(), tissue()) is None
+
+    for index in range(3, 6):
+        stabiliser.steady(disc(), tissue(), index / 30)
+    assert stabiliser.find_motion_ahead(tissue(), tissue()) is not None
+    assert stabiliser.find_motion_ahead(None, tissue()) is None
+
+
 @given(maps=maps, preset=st.sampled_from(STEADYING))
 def test_silence_stays_silent(maps: list[Probability], preset: str, tissue: Tissue) -> None:
     temporal = PRESETS[preset]
