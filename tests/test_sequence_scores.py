@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from demos import evaluate, temporal_ablation
+from demos import evaluate, operating_points, temporal_ablation
 from demos.contact_sheet import FOUND_COLOUR, TILE_PX
 from demos.sequence_drawings import WHITE, Drawings
 from demos.sequence_runs import SIZE_PX, Clip, find_clips, record, replay
 from demos.sequence_scores import score_folder
 from pranet.errors import DataError, PranetError
 from streamer.errors import EngineError
-from streamer.temporal import PRESETS, Temporal
+from streamer.temporal import OPERATING_POINTS, PRESETS, Temporal
 
 SIZE = (96, 64)
 RATE = 25
@@ -614,3 +614,29 @@ class TestAblation:
     def test_clips_that_are_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(PranetError, match="no clips found"):
             temporal_ablation.ablate(tmp_path / "none", tmp_path / "report.json")
+
+
+class TestOperatingPoints:
+    def test_pairs_go_from_much_to_little_and_the_points_are_among_them(self) -> None:
+        found = operating_points.pairs()
+        pairs = [(each.trust, each.sure) for each in found.values()]
+        swept = pairs[: -len(OPERATING_POINTS)]
+
+        assert swept == sorted(swept)
+        assert list(found)[len(swept) :] == list(OPERATING_POINTS)
+        assert found["balanced"] == PRESETS["balanced"]
+
+    def test_figures_and_curve(
+        self,
+        add_clip: AddClip,
+        network: ModuleType,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        pytest.importorskip("matplotlib")
+        monkeypatch.setattr(operating_points, "load_segmenter", lambda *_, **__: network.load())
+        report, plot = tmp_path / "out" / "points.json", tmp_path / "froc.png"
+        operating_points.measure(add_clip("a", count=8), report, plot)
+
+        assert list(read_json(report)["settings"]) == list(operating_points.pairs())
+        assert cv2.imread(str(plot)) is not None

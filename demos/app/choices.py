@@ -10,7 +10,14 @@ from pranet.checkpoint import DEFAULT_MODEL
 from streamer.engine import Backend
 from streamer.errors import StreamError
 from streamer.overlay import Style, parse_color
-from streamer.temporal import DEFAULT_PRESET, PRESETS, Temporal, find_preset
+from streamer.temporal import (
+    DEFAULT_POINT,
+    DEFAULT_PRESET,
+    PRESETS,
+    Temporal,
+    find_point,
+    find_preset,
+)
 
 MAX_LINE_WIDTH_PX = 20
 
@@ -39,6 +46,7 @@ class Choices:
         color: of boundary and fill, as a name or ``#rrggbb``.
         line_width_px: of the boundary; 0: by the picture's height.
         fill_opacity: 0 (none) … 1.
+        point: name of an operating point.
 
     Raises:
         StreamError: one of them is not what it may be.
@@ -48,9 +56,11 @@ class Choices:
     color: str = "green"
     line_width_px: int = 0
     fill_opacity: float = 0.0
+    point: str = DEFAULT_POINT
 
     def __post_init__(self) -> None:
         find_preset(self.preset)
+        find_point(self.point)
         parse_color(self.color)
         if not 0 <= self.line_width_px <= MAX_LINE_WIDTH_PX:
             raise StreamError(f"the boundary's width has to be 0 to {MAX_LINE_WIDTH_PX} px")
@@ -59,8 +69,8 @@ class Choices:
 
     @property
     def temporal(self) -> Temporal:
-        """How masks are steadied."""
-        return find_preset(self.preset)
+        """How masks are steadied, at the operating point."""
+        return find_point(self.point).adjust(find_preset(self.preset))
 
     def style(self, *, badge: bool) -> Style:
         """How markers look."""
@@ -91,6 +101,7 @@ class Offer:
         color: object,
         line_width_px: object,
         fill_opacity: object,
+        point: object,
     ) -> tuple[Engine, Choices]:
         """Take over what a browser sent.
 
@@ -109,6 +120,7 @@ class Offer:
                 hex_color(str(color)),
                 round(_number(line_width_px)),
                 _number(fill_opacity),
+                str(point),
             ),
         )
 

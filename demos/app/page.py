@@ -15,7 +15,7 @@ from demos.app.live_tab import EXPLANATION, LiveTab
 from demos.app.services import Services
 from demos.app.video_tab import CHOOSE, Shown, VideoTab
 from pranet.errors import PranetError
-from streamer.temporal import DEFAULT_PRESET, PRESETS
+from streamer.temporal import DEFAULT_POINT, DEFAULT_PRESET, OPERATING_POINTS, PRESETS
 
 TITLE = "pranet-stream"
 _MASTHEAD = """\
@@ -63,6 +63,7 @@ class _Settings:
     color: gr.ColorPicker
     line_width: gr.Slider
     fill: gr.Slider
+    point: gr.Radio
 
     @property
     def all(self) -> list[Any]:
@@ -73,6 +74,7 @@ class _Settings:
             self.color,
             self.line_width,
             self.fill,
+            self.point,
         ]
 
     @property
@@ -128,6 +130,12 @@ def _build_settings(offer: Offer) -> _Settings:
             info="How much outlines are steadied over time, in video and live.",
         )
         explained = _bare(_quiet(explain_preset(DEFAULT_PRESET)))
+        point = gr.Radio(
+            list(OPERATING_POINTS),
+            value=DEFAULT_POINT,
+            label="Operating point",
+            info="How sure the network has to be until something counts; it needs steadying.",
+        )
         model = gr.Dropdown(
             list(offer.models),
             value=offer.models[0],
@@ -165,7 +173,7 @@ def _build_settings(offer: Offer) -> _Settings:
             show_progress="hidden",
             api_visibility="private",
         )
-    return _Settings(preset, model, backend, color, line_width, fill)
+    return _Settings(preset, model, backend, color, line_width, fill, point)
 
 
 def _bare(value: Any, **more: Any) -> gr.HTML:

@@ -16,7 +16,6 @@ from streamer.pipeline import Pipeline, RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sources import Decode, Source, SourceInfo, open_source, resolve_source
-from streamer.temporal import find_preset
 from streamer.view import DEFAULT, find_view
 from streamer.view_watch import ViewWatch, look_ahead
 
@@ -35,7 +34,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
         raise StreamError(f"{told}: needs live mode; --mode live plays a file at its own pace")
     outputs = options.outputs
     check_outputs(options, source, settings)
-    style = options.style
+    style, temporal = options.style, options.steadying
     opened = open_source(
         source,
         settings=settings,
@@ -83,7 +82,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
             style=style,
             threshold=options.threshold,
             view=view,
-            temporal=find_preset(options.temporal),
+            temporal=temporal,
             duration_s=options.duration,
             max_frames=options.max_frames,
         )

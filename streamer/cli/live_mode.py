@@ -31,7 +31,6 @@ from streamer.sinks.rotation import RotatingSink
 from streamer.sinks.snapshot import SnapshotSink
 from streamer.sinks.window import WindowSink
 from streamer.sources import SourceInfo, open_live, resolve_source
-from streamer.temporal import find_preset
 from streamer.view import DEFAULT
 
 logger = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ class _LiveRun:
             style=self._style,
             threshold=options.threshold,
             view=options.part or found.settings.view or DEFAULT,
-            temporal=find_preset(options.temporal),
+            temporal=options.steadying,
             max_mask_age_ms=options.max_mask_age_ms,
             longest_retry_s=found.longest_retry_s,
             duration_s=options.duration,

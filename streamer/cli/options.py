@@ -14,6 +14,7 @@ from streamer.errors import StreamError
 from streamer.overlay import Style, parse_color
 from streamer.settings import Settings, load_settings
 from streamer.sources import Decode
+from streamer.temporal import DEFAULT_POINT, Temporal, find_point, find_preset
 from streamer.view import Asked, parse_view
 
 Matrix = Literal["auto", "bt601", "bt709", "bt2020"]
@@ -26,6 +27,7 @@ Mode = Literal["auto", "file", "live"]
 Interlaced = Literal["auto", "yes", "no"]
 Deinterlace = Literal["bob", "blend"]
 Steadying = Literal["off", "prompt", "balanced", "calm"]
+Point = Literal["sensitive", "balanced", "specific"]
 
 _IN, _OUT, _NET, _LOOK = "Input", "Output", "Network", "Overlay"
 _LIVE, _MACHINE = "Live", "This machine"
@@ -149,6 +151,9 @@ class Options:
     temporal: Annotated[
         Steadying, _option(_NET, "How masks are steadied; off: each frame stands alone.")
     ] = "balanced"
+    operating_point: Annotated[
+        Point, _option(_NET, "How sure the network has to be of what is marked.")
+    ] = "balanced"
     streams: Annotated[int, _option(_NET, "Frames worked on at once; 0: by cores.", min=0)] = 0
     threads: Annotated[int, _option(_NET, "CPU threads of the engine; 0: all.", min=0)] = 0
     line_color: Annotated[str, _option(_LOOK, "Name or #rrggbb.")] = "green"
@@ -178,6 +183,20 @@ class Options:
             StreamError: the color is none.
         """
         return Style(parse_color(self.line_color), self.line_width, self.fill, self.badge)
+
+    @property
+    def steadying(self) -> Temporal:
+        """How masks are steadied, at the operating point.
+
+        Raises:
+            StreamError: there is none without steadying.
+        """
+        if self.temporal == "off" and self.operating_point != DEFAULT_POINT:
+            raise StreamError(
+                f"--operating-point {self.operating_point} is about objects that last; "
+                "leave out --temporal off"
+            )
+        return find_point(self.operating_point).adjust(find_preset(self.temporal))
 
     @property
     def live_only(self) -> list[str]:

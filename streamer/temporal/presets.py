@@ -24,6 +24,10 @@ class Temporal:
             and holes filled.
         confirm_ms: how long something must have been seen, within `window_ms`, until it counts.
         window_ms: see `confirm_ms`.
+        sure: mean probability from which on something new counts at once.
+        trust: mean probability that something has to have to begin to count, however long it is
+            seen; see `streamer.temporal.operating`.
+        doubt: mean probability below which what counts does so no more.
         hold_ms: how long something that counts is kept after the network last saw it.
         gap_ms: a gap in time that makes the chain forget everything.
     """
@@ -36,6 +40,9 @@ class Temporal:
     tidy: bool = False
     confirm_ms: float = 0.0
     window_ms: float = 0.0
+    sure: float = 0.98
+    trust: float = 0.0
+    doubt: float = 0.0
     hold_ms: float = 0.0
     gap_ms: float = 500.0
 

@@ -22,11 +22,10 @@ _REACH = 1.0
 _ALIKE = 4.0
 #: How much a new velocity counts against the one known so far.
 _VELOCITY_SHARE = 0.4
-#: Mean probability from which on something new counts at once, and the one at which it has to be
-#: seen for `confirm_ms`; for less in proportion, up to so many times as long. Of the false regions
-#: on training sequences one in twenty reaches 0.95, of the true ones three in four do by their
-#: third frame.
-_SURE, _DOUBTED = 0.98, 0.90
+#: So much below `Temporal.sure` something has to be seen for `confirm_ms`; for less in proportion,
+#: up to so many times as long. Of the false regions on training sequences one in twenty reaches a
+#: mean probability of 0.95, of the true ones three in four do by their third frame.
+_DOUBTED = 0.08
 _LONGEST = 3.0
 #: What shrank below this share of its usual size before it was lost has gone, and is not held.
 _SHRUNK = 0.5
@@ -197,9 +196,12 @@ class Tracker:
         while found.sightings and found.sightings[0][0] < since_s:
             found.sightings.popleft()
         seen_ms = sum(duration_ms for _, duration_ms in found.sightings)
-        doubt = (_SURE - found.region.mean) / (_SURE - _DOUBTED)
-        needed_ms = self._temporal.confirm_ms * min(max(doubt, 0.0), _LONGEST)
-        if seen_ms >= needed_ms - _SLACK_MS:
+        temporal, mean = self._temporal, found.region.mean
+        lack = (temporal.sure - mean) / _DOUBTED
+        needed_ms = temporal.confirm_ms * min(max(lack, 0.0), _LONGEST)
+        if mean < temporal.doubt:
+            found.confirmed = False
+        elif mean >= temporal.trust and seen_ms >= needed_ms - _SLACK_MS:
             found.confirmed = True
 
     def _age(self, time_s: float, seen: set[int]) -> list[int]:

@@ -6,9 +6,9 @@ import pytest
 
 from demos.app.choices import Choices, Engine, Offer, explain_preset, hex_color
 from streamer.errors import StreamError
-from streamer.temporal import PRESETS
+from streamer.temporal import OPERATING_POINTS, PRESETS
 
-GOOD = ("balanced", "pranet_v2_lite0", "auto", "#00ff00", 3, 0.25)
+GOOD = ("balanced", "pranet_v2_lite0", "auto", "#00ff00", 3, 0.25, "specific")
 
 
 def test_what_is_offered_is_taken_over() -> None:
@@ -17,7 +17,7 @@ def test_what_is_offered_is_taken_over() -> None:
     assert engine == Engine("pranet_v2_lite0", "auto")
     style = choices.style(badge=False)
     assert (style.color, style.line_width_px, style.fill_opacity) == ((0, 255, 0), 3, 0.25)
-    assert choices.temporal == PRESETS["balanced"]
+    assert choices.temporal == OPERATING_POINTS["specific"].adjust(PRESETS["balanced"])
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,8 @@ def test_what_is_offered_is_taken_over() -> None:
         (5, 1.5),
         (5, math.nan),
         (5, None),
+        (6, "wild"),
+        (6, None),
     ],
 )
 def test_what_is_not_offered_is_refused(place: int, value: object) -> None:

@@ -269,6 +269,17 @@ def test_outputs_have_to_differ(
 
 
 @pytest.mark.parametrize("mode", ["file", "live"])
+def test_without_steadying_there_is_no_operating_point(
+    refuse: Callable[..., str], film: Film, tmp_path: Path, mode: str
+) -> None:
+    clip = film(tmp_path / "clip.mp4")
+    base = ("--source", clip, "--mode", mode, "--events", "e.jsonl", "--temporal", "off")
+
+    assert "leave out --temporal off" in refuse(*base, "--operating-point", "specific")
+    assert not Path("e.jsonl").exists()
+
+
+@pytest.mark.parametrize("mode", ["file", "live"])
 def test_file_is_not_deinterlaced(
     refuse: Callable[..., str], film: Film, tmp_path: Path, mode: str
 ) -> None:

@@ -1,5 +1,7 @@
 """Who is who from frame to frame."""
 
+from dataclasses import replace
+
 import pytest
 
 from streamer.temporal.presets import Temporal
@@ -47,6 +49,26 @@ def test_the_surer_the_network_the_sooner(mean: float, frames: int) -> None:
     confirmed = [film.show(region(1, mean=mean)).tracks[1].confirmed for _ in range(10)]
 
     assert confirmed == [False] * (frames - 1) + [True] * (11 - frames)
+
+
+def test_what_is_not_trusted_never_counts_however_long_it_is_seen() -> None:
+    film = Film(replace(SETTINGS, trust=0.9))
+    confirmed = [film.show(region(1, mean=0.89)).tracks[1].confirmed for _ in range(20)]
+    confirmed += [film.show(region(1, mean=0.9)).tracks[1].confirmed]
+
+    assert confirmed == [False] * 20 + [True]
+
+
+def test_what_counts_does_so_down_to_the_lower_threshold() -> None:
+    film = Film(replace(SETTINGS, trust=0.9, doubt=0.7))
+    film.settle(region(1, mean=0.95))
+    means = (0.8, 0.7, 0.69, 0.8, 0.89, 0.9, 0.8)
+    confirmed = [
+        film.show(region(1, mean=mean), overlaps={(1, 1): 400}).tracks[1].confirmed
+        for mean in means
+    ]
+
+    assert confirmed == [True, True, False, False, False, True, True]
 
 
 def test_what_has_shrunk_away_is_not_held() -> None:

@@ -1,0 +1,53 @@
+"""Operating points: from showing nearly all that the network sees to showing what it is sure of.
+
+Its pixels are 0 or 1 nearly everywhere, so a threshold of pixels changes little but the outline.
+What tells false objects from true ones is their mean probability: each point is a pair of
+thresholds of that, one to begin to count and a lower one to go on. What does not count is
+tentative: its line is thin. How they were chosen, and what each finds and marks for nothing:
+`docs/calibration.md`.
+"""
+
+from dataclasses import dataclass, replace
+
+from streamer.errors import StreamError
+from streamer.temporal.presets import Temporal
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What counts as an object.
+
+    Attributes:
+        sure, trust, doubt: take the places of the preset's, see `Temporal`.
+    """
+
+    sure: float
+    trust: float
+    doubt: float
+
+    def adjust(self, temporal: Temporal) -> Temporal:
+        """A preset at this point; without steadying there is nothing that has to count."""
+        if temporal.is_off:
+            return temporal
+        return replace(temporal, sure=self.sure, trust=self.trust, doubt=self.doubt)
+
+
+#: What `--operating-point` offers.
+OPERATING_POINTS = {
+    "sensitive": OperatingPoint(sure=0.90, trust=0.0, doubt=0.0),
+    "balanced": OperatingPoint(sure=0.98, trust=0.0, doubt=0.0),
+    "specific": OperatingPoint(sure=0.98, trust=0.97, doubt=0.90),
+}
+DEFAULT_POINT = "balanced"
+
+
+def find_point(name: str) -> OperatingPoint:
+    """The operating point of a name.
+
+    Raises:
+        StreamError: there is none of that name.
+    """
+    if name not in OPERATING_POINTS:
+        known = ", ".join(OPERATING_POINTS)
+        raise StreamError(f"unknown operating point {name!r}; known: {known}")
+    return OPERATING_POINTS[name]
