@@ -1,5 +1,7 @@
 """The raw loop: each picture, with the newest valid mask, to all outputs, waiting for nobody."""
 
+from collections import deque
+
 from streamer.clock import Clock
 from streamer.frame import View
 from streamer.live.compositor import Compositor, Mask, Seen
@@ -12,6 +14,9 @@ from streamer.live.supervisor import Supervisor
 from streamer.live.view_look import ViewLook
 from streamer.sinks.base import Composed
 from streamer.temporal import DetectionLog
+
+#: Drawings that the next one is judged by.
+_LAST = 20
 
 
 class RawLoop:
@@ -48,8 +53,8 @@ class RawLoop:
         self._view_look = view_look
         self._max_frames = max_frames
         self._last_shown = -1
-        #: What drawing a mask takes; one that was slow is forgotten little by little.
-        self._drawing_ns = 0.0
+        #: What drawing masks took of late.
+        self._drawings_ns: deque[int] = deque(maxlen=_LAST)
         self._detections = DetectionLog()
 
     @property
@@ -110,9 +115,7 @@ class RawLoop:
         begun_ns = self._clock.now_ns()
         fitted = self._compositor.fit(mask, seen)
         fitted_ns = self._clock.now_ns()
-        if mask is not None and not self._compositor.is_in_time(
-            mask, fitted_ns + round(self._drawing_ns)
-        ):
+        if mask is not None and fitted is not None and self._comes_too_late(mask, fitted_ns):
             fitted = None
         state = self._supervisor.picture(
             fitted_ns, mask=fitted is not None, flat=seen.look.flat, repeated=seen.look.repeated
@@ -124,6 +127,17 @@ class RawLoop:
         drawn_ns = self._clock.now_ns()
         if fitted is not None:
             self._record.add("move", fitted_ns - begun_ns)
-            self._drawing_ns = max(drawn_ns - fitted_ns, 0.9 * self._drawing_ns)
+            self._drawings_ns.append(drawn_ns - fitted_ns)
         self._record.add("draw", drawn_ns - fitted_ns)
         return composed
+
+    def _comes_too_late(self, mask: Mask, now_ns: int) -> bool:
+        """Whether a mask that begins to be drawn now would be handed on past the limit."""
+        # The slowest but one: a single hiccup says nothing of the next drawing.
+        usual_ns = sorted(self._drawings_ns)[-2] if len(self._drawings_ns) > 1 else 0
+        if self._compositor.is_in_time(mask, now_ns + usual_ns):
+            return False
+        # Forgotten one by one, so that what was slow for a while is tried again.
+        if self._drawings_ns:
+            self._drawings_ns.popleft()
+        return True
