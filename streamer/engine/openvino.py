@@ -37,6 +37,8 @@ CORE = ov.Core()
 DEVICE = "CPU"
 #: More streams than this add memory and delay, and no more frames per second.
 MAX_STREAMS = 4
+#: Threads that read one picture; more of them only wait for each other.
+MAX_READ_THREADS = 4
 
 
 class _Running:
@@ -102,7 +104,7 @@ class OpenVinoSegmenter:
     def reader(self) -> SquareReader:
         """See `Segmenter.reader`."""
         # With one request the network waits meanwhile, and so do its cores.
-        threads = self.info.threads if self.info.streams == 1 else 1
+        threads = min(self.info.threads, MAX_READ_THREADS) if self.info.streams == 1 else 1
         return SquareReader(self.info.input_size, threads)
 
     def submit(self, image: NDArray[np.uint8]) -> _Running:
