@@ -25,12 +25,11 @@ from streamer.errors import OutputError
 from streamer.sinks.base import prepare_path, reporting_errors
 from streamer.temporal import DEFAULT_PRESET, OPERATING_POINTS, PRESETS, Temporal
 
-#: Mean probabilities from which on something begins to count.
-TRUSTS = (0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
-#: How far below that what counts goes on to do so.
-MARGIN = 0.05
-#: Mean probabilities from which on something counts at once; below the preset's, more is shown.
-SURES = (0.7, 0.8, 0.9, 0.95)
+#: Mean probabilities from which on something counts at once, where nothing else is asked of it: the
+#: lower, the more is shown.
+SURES = (0.8, 0.9, 0.95)
+#: Confidences that something has to have to count at all.
+TRUSTS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 
 FALSE, FOUND = "false_events_per_polyp_free_minute", "found_within_1_s"
 
@@ -38,11 +37,10 @@ FALSE, FOUND = "false_events_per_polyp_free_minute", "found_within_1_s"
 def pairs() -> dict[str, Temporal]:
     """All settings that are compared, by name, from much to little shown."""
     preset = PRESETS[DEFAULT_PRESET]
-    found = {f"sure {sure:g}": replace(preset, sure=sure) for sure in SURES}
-    for trust in TRUSTS:
-        doubt = round(trust - MARGIN, 4)
-        found[f"trust {trust:g}, doubt {doubt:g}"] = replace(preset, trust=trust, doubt=doubt)
-    return found | {name: point.adjust(preset) for name, point in OPERATING_POINTS.items()}
+    swept = {f"sure {sure:g}": replace(preset, trust=0.0, sure=sure) for sure in SURES}
+    swept |= {f"trust {trust:g}": replace(preset, trust=trust) for trust in TRUSTS}
+    named = {point.adjust(preset): name for name, point in OPERATING_POINTS.items()}
+    return {named.get(temporal, name): temporal for name, temporal in swept.items()}
 
 
 def draw_froc(results: FolderScores, path: Path) -> None:

@@ -20,6 +20,7 @@ from pranet.errors import DataError
 from pranet.metrics.detection import Masks
 from pranet.metrics.temporal import Flow
 from pranet.sequence import Truth
+from streamer.confidence import Calibration
 from streamer.engine import Pending, Segmenter
 from streamer.frame import Frame, View
 from streamer.motion import Luma, find_motion, small_luma
@@ -175,12 +176,18 @@ def _flows(lumas: list[Luma]) -> Iterator[Flow | None]:
         yield None if find_motion(then, now) is None else find(then, now)
 
 
-def replay(recording: Recording, temporal: Temporal, threshold: float = 0.5) -> Masks:
+def replay(
+    recording: Recording,
+    temporal: Temporal,
+    threshold: float = 0.5,
+    calibration: Calibration | None = None,
+) -> Masks:
     """The masks (n, SIZE_PX, SIZE_PX) that a run with these settings would have shown.
 
     Only objects that count (confirmed ones) are in them.
     """
     stabiliser = Stabiliser(temporal, WHOLE, threshold)
+    stabiliser.judge_by(calibration)
     masks = np.zeros((len(recording.times_s), SIZE_PX, SIZE_PX), np.bool_)
     frames = zip(recording.probabilities, recording.lumas, recording.times_s, strict=True)
     for index, (probability, luma, time_s) in enumerate(frames):

@@ -159,7 +159,7 @@ def _score_clip(
     scores: dict[str, SequenceScore] = {}
     kept: dict[str, Masks] = {}
     for name, temporal in settings.items():
-        masks = replay(recording, temporal)
+        masks = replay(recording, temporal, calibration=segmenter.info.calibration)
         scores[name] = score_sequence(clip.name, masks, recording.times_s, recording.flows, truth)
         if drawings is not None:
             kept[name] = masks

@@ -32,7 +32,7 @@ ADDED = {
     "+ jumps": ("jump_ms",),
     "+ hysteresis": ("keep", "start"),
     "+ component rules": ("tidy",),
-    "+ confirmation": ("confirm_ms", "window_ms"),
+    "+ confirmation": ("confirm_ms", "window_ms", "trust"),
     f"+ hold = {DEFAULT_PRESET}": ("hold_ms",),
 }
 #: The figures that the Markdown shows.

@@ -151,6 +151,7 @@ class Pipeline:
         self._watch = view if isinstance(view, ViewWatch) else None
         self._view = find_view(view.view if isinstance(view, ViewWatch) else view, info)
         self._stabiliser = Stabiliser(temporal, self._view, threshold)
+        self._stabiliser.judge_by(segmenter.info.calibration)
         self._familiar = FamiliarWatch()
         self._detections = DetectionLog()
         self._whole = View(0, 0, info.width, info.height)

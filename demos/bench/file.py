@@ -73,6 +73,7 @@ def bare_stages(
     view = View(0, 0, info.width, info.height)
     overlay = Overlay(Style(), info.color)
     stabiliser = Stabiliser(temporal, view)
+    stabiliser.judge_by(segmenter.info.calibration)
     reader = RgbReader()
     size_px = segmenter.info.input_size
     with costs["encode"].add():

@@ -207,6 +207,7 @@ class EngineHost:
                     return
             # From here on this is the engine in favour, so that nobody else is at the stabiliser.
             if scene != (seen.session, seen.view):
+                self._stabiliser.judge_by(segmenter.info.calibration)
                 self._stabiliser.reset(seen.view)
                 scene = (seen.session, seen.view)
             steady = self._stabiliser.steady(probability, seen.luma, seen.frame.time_s, motion)

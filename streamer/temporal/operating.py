@@ -2,15 +2,15 @@
 
 Its pixels are 0 or 1 nearly everywhere, so a threshold of pixels changes little but the outline.
 What tells false objects from true ones is their mean probability: each point is a pair of
-thresholds of that, one to begin to count and a lower one to go on. What does not count is
-tentative: its line is thin. How they were chosen, and what each finds and marks for nothing:
-`docs/calibration.md`.
+thresholds of that, one to count at all, as a confidence, and one to count at once. What does not
+count is tentative: its line is thin. How they were chosen, and what each finds and marks for
+nothing: `docs/calibration.md`.
 """
 
 from dataclasses import dataclass, replace
 
 from streamer.errors import StreamError
-from streamer.temporal.presets import Temporal
+from streamer.temporal.presets import SURE, TRUST, Temporal
 
 
 @dataclass(frozen=True)
@@ -18,25 +18,24 @@ class OperatingPoint:
     """What counts as an object.
 
     Attributes:
-        sure, trust, doubt: take the places of the preset's, see `Temporal`.
+        trust, sure: take the places of the preset's, see `Temporal`.
     """
 
-    sure: float
     trust: float
-    doubt: float
+    sure: float
 
     def adjust(self, temporal: Temporal) -> Temporal:
         """A preset at this point; without steadying there is nothing that has to count."""
         if temporal.is_off:
             return temporal
-        return replace(temporal, sure=self.sure, trust=self.trust, doubt=self.doubt)
+        return replace(temporal, trust=self.trust, sure=self.sure)
 
 
 #: What `--operating-point` offers.
 OPERATING_POINTS = {
-    "sensitive": OperatingPoint(sure=0.90, trust=0.0, doubt=0.0),
-    "balanced": OperatingPoint(sure=0.98, trust=0.0, doubt=0.0),
-    "specific": OperatingPoint(sure=0.98, trust=0.97, doubt=0.90),
+    "sensitive": OperatingPoint(trust=0.0, sure=0.90),
+    "balanced": OperatingPoint(trust=TRUST, sure=SURE),
+    "specific": OperatingPoint(trust=0.8, sure=SURE),
 }
 DEFAULT_POINT = "balanced"
 

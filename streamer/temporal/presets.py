@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from streamer.errors import StreamError
 
+#: `Temporal.trust` and `Temporal.sure` of all presets.
+TRUST, SURE = 0.4, 0.98
+
 
 @dataclass(frozen=True)
 class Temporal:
@@ -24,10 +27,10 @@ class Temporal:
             and holes filled.
         confirm_ms: how long something must have been seen, within `window_ms`, until it counts.
         window_ms: see `confirm_ms`.
+        trust: confidence, 0…1, that something has to have to begin to count, however long it is
+            seen: how often such an object is right (`Calibration.object`). Where a network does not
+            say, all is trusted.
         sure: mean probability from which on something new counts at once.
-        trust: mean probability that something has to have to begin to count, however long it is
-            seen; see `streamer.temporal.operating`.
-        doubt: mean probability below which what counts does so no more.
         hold_ms: how long something that counts is kept after the network last saw it.
         gap_ms: a gap in time that makes the chain forget everything.
     """
@@ -40,9 +43,8 @@ class Temporal:
     tidy: bool = False
     confirm_ms: float = 0.0
     window_ms: float = 0.0
-    sure: float = 0.98
     trust: float = 0.0
-    doubt: float = 0.0
+    sure: float = SURE
     hold_ms: float = 0.0
     gap_ms: float = 500.0
 
@@ -63,6 +65,7 @@ PRESETS = {
         start=0.15,
         tidy=True,
         confirm_ms=60,
+        trust=TRUST,
         window_ms=300,
         hold_ms=120,
     ),
@@ -74,6 +77,7 @@ PRESETS = {
         start=0.25,
         tidy=True,
         confirm_ms=130,
+        trust=TRUST,
         window_ms=400,
         hold_ms=200,
     ),
@@ -85,6 +89,7 @@ PRESETS = {
         start=0.3,
         tidy=True,
         confirm_ms=300,
+        trust=TRUST,
         window_ms=600,
         hold_ms=400,
     ),

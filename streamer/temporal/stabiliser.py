@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamer.confidence import Calibration
 from streamer.frame import Labels, Probability, Segmentation, Tracks, View
 from streamer.motion import (
     Luma,
@@ -81,6 +82,10 @@ class Stabiliser:
         self._has_memory = False
         self._luma: Luma | None = None
         self._time_s = 0.0
+
+    def judge_by(self, calibration: Calibration | None) -> None:
+        """Go by what is known of the network whose maps come from now on."""
+        self._tracker.confidence = calibration.object if calibration is not None else None
 
     def reset(self, view: View | None = None) -> None:
         """Forget everything but the ids that were used: what comes next is another scene.

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from streamer.confidence import Scaling
 from streamer.frame import Track
 from streamer.temporal.pixels import memory_share
 from streamer.temporal.presets import Temporal
@@ -88,6 +89,8 @@ class Tracker:
         self._objects: dict[int, _Object] = {}
         self._time_s: float | None = None
         self.next_id = first_id
+        #: From a mean probability to how often such an object is right, where that is known.
+        self.confidence: Scaling | None = None
 
     def forget(self) -> None:
         """All objects have gone."""
@@ -199,9 +202,8 @@ class Tracker:
         temporal, mean = self._temporal, found.region.mean
         lack = (temporal.sure - mean) / _DOUBTED
         needed_ms = temporal.confirm_ms * min(max(lack, 0.0), _LONGEST)
-        if mean < temporal.doubt:
-            found.confirmed = False
-        elif mean >= temporal.trust and seen_ms >= needed_ms - _SLACK_MS:
+        trusted = self.confidence is None or self.confidence(mean) >= temporal.trust
+        if trusted and seen_ms >= needed_ms - _SLACK_MS:
             found.confirmed = True
 
     def _age(self, time_s: float, seen: set[int]) -> list[int]:
