@@ -6,6 +6,7 @@ Every pair is replayed over the same answers of the network, by the preset ``bal
 `streamer/temporal/operating.py` for what is a pair, and `docs/calibration.md` for what was chosen.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 import cv2
 import typer
 
-from demos.sequence_scores import FolderScores, score_folder
+from demos.sequence_scores import score_folder
 from pranet.checkpoint import DEFAULT_MODEL
 from pranet.command import run_module
 from pranet.sequence import pool
@@ -43,8 +44,11 @@ def pairs() -> dict[str, Temporal]:
     return {named.get(temporal, name): temporal for name, temporal in swept.items()}
 
 
-def draw_froc(results: FolderScores, path: Path) -> None:
+def draw_froc(found: Mapping[str, Mapping[str, float]], path: Path) -> None:
     """Draw what is found over what is marked for nothing.
+
+    Args:
+        found: by the name of the setting, what `pool` gives, from much to little shown.
 
     Raises:
         OutputError: matplotlib is not installed, or the picture cannot be written.
@@ -55,14 +59,24 @@ def draw_froc(results: FolderScores, path: Path) -> None:
         raise OutputError('a curve needs matplotlib; pip install "pranet-stream[train]"') from error
     figure = figure_type(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
-    for name in results.settings:
-        figures = pool(results.scores(name))
+    places = [(figures[FALSE], figures[FOUND]) for figures in found.values()]
+    axes.plot(*zip(*places, strict=True), ".-", color="tab:gray", linewidth=0.8)
+    for name, place in zip(found, places, strict=True):
         named = name in OPERATING_POINTS
-        axes.plot(figures[FALSE], figures[FOUND], "o" if named else ".", label=name)
+        if named:
+            axes.plot(*place, "o", color="tab:red")
+        axes.annotate(
+            name,
+            place,
+            xytext=(6, 6) if named else (6, -9),
+            textcoords="offset points",
+            fontsize=9 if named else 7,
+            weight="bold" if named else "normal",
+        )
     axes.set_xlabel("false events a polyp-free minute")
     axes.set_ylabel("polyps found within 1 s, %")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.set_xlim(left=0, right=1.12 * max(place[0] for place in places))
     with reporting_errors(prepare_path(path)):
         figure.savefig(path, dpi=110)
 
@@ -82,11 +96,11 @@ def measure(
     load = partial(load_segmenter, model, backend=backend, precision=precision)
     results = score_folder(load, sequences, pairs(), jobs=jobs)
     reports.write(report, results.report())
-    for name in results.settings:
-        figures = pool(results.scores(name))
+    found = {name: pool(results.scores(name)) for name in results.settings}
+    for name, figures in found.items():
         print(f"{name:28} {figures[FALSE]:6.2f} false events, {figures[FOUND]:5.1f} % found")
     if plot is not None:
-        draw_froc(results, plot)
+        draw_froc(found, plot)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class OperatingPoint:
 
 #: What `--operating-point` offers.
 OPERATING_POINTS = {
-    "sensitive": OperatingPoint(trust=0.0, sure=0.90),
+    "sensitive": OperatingPoint(trust=0.0, sure=0.95),
     "balanced": OperatingPoint(trust=TRUST, sure=SURE),
     "specific": OperatingPoint(trust=0.8, sure=SURE),
 }
