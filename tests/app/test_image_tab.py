@@ -12,7 +12,7 @@ from demos.app.image_tab import ImageTab
 from demos.app.services import Limits, Services
 from demos.app.uploads import UploadLimits
 
-SETTINGS = ("balanced", "pranet_v2_lite0", "auto", "#00ff00", 0, 0.0)
+SETTINGS = ("balanced", "pranet_v2_lite0", "auto", "#00ff00", 0, 0.0, "balanced")
 
 
 @pytest.fixture(scope="module")

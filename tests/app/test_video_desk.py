@@ -14,7 +14,7 @@ from demos.app.uploads import UploadLimits
 from demos.app.video_tab import Shown, VideoTab, spell_left
 
 Film = Callable[..., Path]
-SETTINGS = ("prompt", "pranet_v2_lite0", "auto", "#00ff00", 0, 0.0)
+SETTINGS = ("prompt", "pranet_v2_lite0", "auto", "#00ff00", 0, 0.0, "balanced")
 
 
 @pytest.fixture(scope="module")
