@@ -6,6 +6,7 @@ Every pair is replayed over the same answers of the network, by the preset ``bal
 `streamer/temporal/operating.py` for what is a pair, and `docs/calibration.md` for what was chosen.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -76,7 +77,9 @@ def draw_froc(found: Mapping[str, Mapping[str, float]], path: Path) -> None:
     axes.set_xlabel("false events a polyp-free minute")
     axes.set_ylabel("polyps found within 1 s, %")
     axes.grid(visible=True, alpha=0.3)
-    axes.set_xlim(left=0, right=1.12 * max(place[0] for place in places))
+    # Not defined where no clip has a minute without a polyp.
+    farthest = max((false for false, _ in places if math.isfinite(false)), default=0.0)
+    axes.set_xlim(left=0, right=1.12 * max(farthest, 1.0))
     with reporting_errors(prepare_path(path)):
         figure.savefig(path, dpi=110)
 
