@@ -198,13 +198,16 @@ class Tracker:
         since_s = time_s - self._temporal.window_ms / 1e3
         while found.sightings and found.sightings[0][0] < since_s:
             found.sightings.popleft()
+        if found.confirmed or not self._is_trusted(found.region):
+            return
         seen_ms = sum(duration_ms for _, duration_ms in found.sightings)
-        temporal, mean = self._temporal, found.region.mean
-        lack = (temporal.sure - mean) / _DOUBTED
-        needed_ms = temporal.confirm_ms * min(max(lack, 0.0), _LONGEST)
-        trusted = self.confidence is None or self.confidence(mean) >= temporal.trust
-        if trusted and seen_ms >= needed_ms - _SLACK_MS:
-            found.confirmed = True
+        lack = (self._temporal.sure - found.region.mean) / _DOUBTED
+        needed_ms = self._temporal.confirm_ms * min(max(lack, 0.0), _LONGEST)
+        found.confirmed = seen_ms >= needed_ms - _SLACK_MS
+
+    def _is_trusted(self, region: Region) -> bool:
+        """Whether regions like it are right often enough to begin to count."""
+        return self.confidence is None or self.confidence(region.mean) >= self._temporal.trust
 
     def _age(self, time_s: float, seen: set[int]) -> list[int]:
         """Let go of what was not seen for too long; what is held is returned."""
