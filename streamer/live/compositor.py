@@ -45,6 +45,10 @@ class Seen:
     taken_ns: int
     out_of_view: bool = False
 
+    def is_of_scene(self, other: "Seen") -> bool:
+        """Whether the other one is of the same session and view: one can be moved to the other."""
+        return self.session == other.session and self.view == other.view
+
 
 @dataclass(frozen=True, slots=True)
 class Mask:
@@ -120,19 +124,18 @@ class Compositor:
 
         One of another part of the picture is drawn no more: there is nothing to move it by.
         """
-        if mask is None or seen.look.flat or mask.seen.session != seen.session:
+        if mask is None or seen.look.flat or not mask.seen.is_of_scene(seen):
             return None
-        if mask.seen.view != seen.view:
-            return None
-        if not 0 <= seen.frame.captured_ns - mask.captured_ns <= self._max_age_ns:
+        captured_ns = seen.frame.captured_ns
+        if captured_ns < mask.captured_ns or not self.is_in_time(mask, captured_ns):
             return None
         if not _shows_something(mask.segmentation):
             return mask.segmentation
         return self._move(mask.segmentation, mask.seen.luma, seen.luma)
 
-    def is_in_time(self, mask: Mask, handed_on_ns: int) -> bool:
-        """Whether a mask may still be shown on a picture that is handed on at a time."""
-        return handed_on_ns - mask.captured_ns <= self._max_age_ns
+    def is_in_time(self, mask: Mask, time_ns: int) -> bool:
+        """Whether a mask may be shown on a picture that is captured, or handed on, at a time."""
+        return time_ns - mask.captured_ns <= self._max_age_ns
 
     def draw(
         self,

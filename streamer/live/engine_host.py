@@ -26,7 +26,6 @@ from streamer.live.engine_watch import EngineWatch, Phase, Verdict
 from streamer.live.newest import NewestQueue
 from streamer.live.record import Record
 from streamer.live.supervisor import Supervisor
-from streamer.motion import Luma
 from streamer.temporal import Stabiliser
 
 logger = logging.getLogger(__name__)
@@ -177,8 +176,7 @@ class EngineHost:
     def _serve(self, generation: int, segmenter: Segmenter) -> None:
         """Take the newest picture again and again, as long as the engine is in favour."""
         reader = segmenter.reader()
-        scene: tuple[int, View] | None = None
-        before: Luma | None = None
+        before: Seen | None = None
         for offered in self._waiting:
             seen = offered.seen
             with self._lock:
@@ -195,7 +193,9 @@ class EngineHost:
                 image = self._read(seen, reader)
                 ready_ns = self._clock.now_ns()
                 pending = segmenter.submit(image)
-                known = before if scene == (seen.session, seen.view) else None
+                if before is not None and not before.is_of_scene(seen):
+                    before = None
+                known = None if before is None else before.luma
                 motion = self._stabiliser.find_motion_ahead(known, seen.luma)
                 probability = _checked(pending.result())
             except Exception as error:
@@ -206,12 +206,11 @@ class EngineHost:
                 if not self._watch.answered(generation, now_ns):
                     return
             # From here on this is the engine in favour, so that nobody else is at the stabiliser.
-            if scene != (seen.session, seen.view):
+            if before is None:
                 self._stabiliser.judge_by(segmenter.info.calibration)
                 self._stabiliser.reset(seen.view)
-                scene = (seen.session, seen.view)
             steady = self._stabiliser.steady(probability, seen.luma, seen.frame.time_s, motion)
-            before = seen.luma
+            before = seen
             self.newest = Mask(self._record.mask_made(), steady, seen)
             self._record.add("ai_wait", begun_ns - seen.taken_ns)
             self._record.add("convert", ready_ns - begun_ns)
