@@ -15,8 +15,7 @@ from streamer.temporal import (
     DEFAULT_PRESET,
     PRESETS,
     Temporal,
-    find_point,
-    find_preset,
+    find_steadying,
 )
 
 MAX_LINE_WIDTH_PX = 20
@@ -59,8 +58,7 @@ class Choices:
     point: str = DEFAULT_POINT
 
     def __post_init__(self) -> None:
-        find_preset(self.preset)
-        find_point(self.point)
+        find_steadying(self.preset, self.point)
         parse_color(self.color)
         if not 0 <= self.line_width_px <= MAX_LINE_WIDTH_PX:
             raise StreamError(f"the boundary's width has to be 0 to {MAX_LINE_WIDTH_PX} px")
@@ -70,7 +68,7 @@ class Choices:
     @property
     def temporal(self) -> Temporal:
         """How masks are steadied, at the operating point."""
-        return find_point(self.point).adjust(find_preset(self.preset))
+        return find_steadying(self.preset, self.point)
 
     def style(self, *, badge: bool) -> Style:
         """How markers look."""

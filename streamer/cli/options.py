@@ -14,7 +14,7 @@ from streamer.errors import StreamError
 from streamer.overlay import Style, parse_color
 from streamer.settings import Settings, load_settings
 from streamer.sources import Decode
-from streamer.temporal import DEFAULT_POINT, Temporal, find_point, find_preset
+from streamer.temporal import DEFAULT_POINT, Temporal, find_steadying
 from streamer.view import Asked, parse_view
 
 Matrix = Literal["auto", "bt601", "bt709", "bt2020"]
@@ -196,7 +196,7 @@ class Options:
                 f"--operating-point {self.operating_point} is about objects that last; "
                 "leave out --temporal off"
             )
-        return find_point(self.operating_point).adjust(find_preset(self.temporal))
+        return find_steadying(self.temporal, self.operating_point)
 
     @property
     def live_only(self) -> list[str]:

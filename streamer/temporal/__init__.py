@@ -1,7 +1,7 @@
 """Steady masks: from the network's map of each frame to objects that last, and to events."""
 
 from streamer.temporal.detections import Detection, DetectionLog
-from streamer.temporal.operating import DEFAULT_POINT, OPERATING_POINTS, find_point
+from streamer.temporal.operating import DEFAULT_POINT, OPERATING_POINTS, find_steadying
 from streamer.temporal.presets import DEFAULT_PRESET, PRESETS, Temporal, find_preset
 from streamer.temporal.stabiliser import Stabiliser
 
@@ -14,6 +14,6 @@ __all__ = [
     "DetectionLog",
     "Stabiliser",
     "Temporal",
-    "find_point",
     "find_preset",
+    "find_steadying",
 ]

@@ -10,7 +10,7 @@ nothing: `docs/calibration.md`.
 from dataclasses import dataclass, replace
 
 from streamer.errors import StreamError
-from streamer.temporal.presets import SURE, TRUST, Temporal
+from streamer.temporal.presets import SURE, TRUST, Temporal, find_preset
 
 
 @dataclass(frozen=True)
@@ -50,3 +50,12 @@ def find_point(name: str) -> OperatingPoint:
         known = ", ".join(OPERATING_POINTS)
         raise StreamError(f"unknown operating point {name!r}; known: {known}")
     return OPERATING_POINTS[name]
+
+
+def find_steadying(preset: str, point: str) -> Temporal:
+    """A preset at an operating point, by their names.
+
+    Raises:
+        StreamError: there is none of one of these names.
+    """
+    return find_point(point).adjust(find_preset(preset))

@@ -65,8 +65,8 @@ PRESETS = {
         start=0.15,
         tidy=True,
         confirm_ms=60,
-        trust=TRUST,
         window_ms=300,
+        trust=TRUST,
         hold_ms=120,
     ),
     "balanced": Temporal(
@@ -77,8 +77,8 @@ PRESETS = {
         start=0.25,
         tidy=True,
         confirm_ms=130,
-        trust=TRUST,
         window_ms=400,
+        trust=TRUST,
         hold_ms=200,
     ),
     "calm": Temporal(
@@ -89,8 +89,8 @@ PRESETS = {
         start=0.3,
         tidy=True,
         confirm_ms=300,
-        trust=TRUST,
         window_ms=600,
+        trust=TRUST,
         hold_ms=400,
     ),
 }

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from streamer.errors import StreamError
-from streamer.temporal import DEFAULT_POINT, OPERATING_POINTS, PRESETS, find_point
+from streamer.temporal import DEFAULT_POINT, OPERATING_POINTS, PRESETS, find_steadying
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_default_leaves_every_preset_as_it_is(preset: str) -> None:
-    assert find_point(DEFAULT_POINT).adjust(PRESETS[preset]) == PRESETS[preset]
+    assert find_steadying(preset, DEFAULT_POINT) == PRESETS[preset]
 
 
 @pytest.mark.parametrize("name", OPERATING_POINTS)
@@ -34,4 +34,4 @@ def test_they_go_from_much_to_little() -> None:
 
 def test_one_that_there_is_not() -> None:
     with pytest.raises(StreamError, match="unknown operating point 'wild'; known: sensitive, bal"):
-        find_point("wild")
+        find_steadying("balanced", "wild")
