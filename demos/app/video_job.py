@@ -1,6 +1,7 @@
 """One upload through the pipeline: overlay, original, masks, events and report into its folder."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -223,11 +224,8 @@ class VideoOrder:
 
     def _look_ahead(self, info: SourceInfo) -> ViewWatch:
         """What finds the field of view; the first picture waits for it, but not for long."""
-        ahead = open_source(str(self.folder / UPLOAD))
-        try:
+        with closing(open_source(str(self.folder / UPLOAD))) as ahead:
             return look_ahead(ahead, info.width, info.height, within_s=LOOK_AHEAD_S)
-        finally:
-            ahead.close()
 
     def _note(self, result: RunResult, late: bool, *, endless: bool) -> str:
         notes = []

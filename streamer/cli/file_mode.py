@@ -1,5 +1,6 @@
 """File mode of the command: open everything, run, report."""
 
+from contextlib import closing
 from pathlib import Path
 
 from pranet.checkpoint import read_info
@@ -98,11 +99,8 @@ def _view(options: Options, source: str, settings: Settings, info: SourceInfo) -
     asked = options.part or resolve_source(source, settings).settings.view or DEFAULT
     if asked != "auto":
         return find_view(asked if isinstance(asked, View) else None, info)
-    ahead = open_source(source, settings=settings)
-    try:
+    with closing(open_source(source, settings=settings)) as ahead:
         return look_ahead(ahead, info.width, info.height)
-    finally:
-        ahead.close()
 
 
 def _where_to_decode(options: Options) -> Decode:
