@@ -111,6 +111,22 @@ class TestQuantising:
         assert facts["parts_kept"] == []
         assert facts["layers_quantised"] == len(layers.quantised)
 
+    def test_no_sum_of_two_products_overflows_16_bits(self, own_copy: Path) -> None:
+        # A CPU without VNNI multiplies pairs of 8-bit numbers and adds them in 16 bits.
+        found = find_quantised(read_info(own_copy / "small.safetensors"))
+        assert found is not None
+        network = ov.Core().read_model(found.xml)
+        checked = 0
+        for node in network.get_ordered_ops():
+            # Of one channel by itself nothing is added in pairs.
+            if node.get_type_name() not in ("Convolution", "MatMul"):
+                continue
+            weights = _stored_weights(node)
+            if weights.dtype == np.int8:
+                assert 2 * 255 * int(np.abs(weights.astype(int)).max()) < 2**15
+                checked += 1
+        assert checked > 50
+
     def test_it_is_found_beside_its_checkpoint_and_runs(
         self, own_copy: Path, labelled: Path
     ) -> None:
@@ -143,6 +159,14 @@ class TestQuantising:
         assert find_quantised(read_info(path)) is None
         found.xml.with_suffix(".json").write_text("{}")
         assert find_quantised(checkpoint) is None
+
+
+def _stored_weights(layer: Any) -> np.ndarray[Any, Any]:
+    """As they are in the file, before they are scaled."""
+    node = layer.input_value(1).get_node()
+    while node.get_type_name() != "Constant":
+        node = node.input_value(0).get_node()
+    return np.asarray(node.get_data())
 
 
 class TestTolerance:
