@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from contextlib import suppress
+from platform import machine
 from typing import Any, cast
 
 import numpy as np
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 #: first one's, which is unmapped by then: the next signal, such as Ctrl-C, is a segmentation fault.
 CORE = ov.Core()
 DEVICE = "CPU"
+#: What `platform.machine` calls the processors of Intel and AMD, in small letters.
+_X86 = ("x86_64", "amd64")
 #: More streams than this add memory and delay, and no more frames per second.
 MAX_STREAMS = 4
 #: Threads that read one picture; more of them only wait for each other.
@@ -137,7 +140,8 @@ def describe_device() -> tuple[str, list[str]]:
 def _choose_precision(precision: Precision, quantised: Quantised | None) -> str:
     capable = CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     if precision == "auto":
-        if quantised is not None and "INT8" in capable:
+        # Elsewhere than on x86 nothing was measured.
+        if quantised is not None and "INT8" in capable and machine().lower() in _X86:
             return "int8"
         return "bf16" if "BF16" in capable else "fp32"
     if precision == "bf16" and "BF16" not in capable:
@@ -152,12 +156,11 @@ def _choose_precision(precision: Precision, quantised: Quantised | None) -> str:
 
 
 def _hint(precision: str) -> str:
-    """OpenVINO's name of the format of all that is not 8-bit."""
-    if precision == "int8":
-        precision = (
-            "bf16" if "BF16" in CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") else "fp32"
-        )
-    return "f32" if precision == "fp32" else precision
+    """OpenVINO's name of the format of all that is not 8-bit.
+
+    Of an 8-bit form that is exact, as it was when it was accepted.
+    """
+    return "bf16" if precision == "bf16" else "f32"
 
 
 def _compile(

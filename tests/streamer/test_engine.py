@@ -264,15 +264,26 @@ class TestChoice:
 
         assert openvino._choose_precision("auto", None) == expected
 
-    @pytest.mark.parametrize(("capable", "hint"), [("INT8 BF16", "bf16"), ("INT8", "f32")])
-    def test_auto_precision_is_int8_where_there_is_such_a_form(
-        self, capable: str, hint: str, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("machine", "capable", "expected"),
+        [
+            ("x86_64", "FP32 INT8", "int8"),
+            ("AMD64", "FP32 INT8 BF16", "int8"),
+            ("x86_64", "FP32", "fp32"),
+            ("aarch64", "FP32 INT8", "fp32"),
+        ],
+    )
+    def test_auto_precision_is_int8_where_it_is_known_to_be_faster(
+        self, machine: str, capable: str, expected: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         core = SimpleNamespace(get_property=lambda *_: capable.split())
         monkeypatch.setattr(openvino, "CORE", core)
+        monkeypatch.setattr(openvino, "machine", lambda: machine)
         made: Any = object()
-        assert openvino._choose_precision("auto", made) == "int8"
-        assert openvino._hint("int8") == hint
+        assert openvino._choose_precision("auto", made) == expected
+
+    def test_what_is_not_in_8_bits_stays_as_exact_as_it_was_when_accepted(self) -> None:
+        assert [openvino._hint(each) for each in ("int8", "fp32", "bf16")] == ["f32", "f32", "bf16"]
 
     def test_int8_is_refused_where_there_is_no_such_form(self, checkpoint: Path) -> None:
         with pytest.raises(EngineError, match="`pranet-calibrate precision` makes one"):
