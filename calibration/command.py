@@ -12,7 +12,8 @@ from pranet.data import Pair, find_pairs, load_sequences, split
 from pranet.errors import DataError, PranetError
 from pranet.recipe import Recipe
 from streamer import report as reports
-from streamer.engine.quantised import paths_of
+from streamer.engine.quantised import paths_of, write_ranges
+from streamer.engine.tensorrt import build_command
 from streamer.errors import EngineError, SourceError
 
 console = Console(soft_wrap=True, markup=False)
@@ -37,8 +38,12 @@ def precision(
     ],
     model: Annotated[str, typer.Option(help="Bundled checkpoint or a path.")] = DEFAULT_MODEL,
     backend: Annotated[
-        Literal["openvino", "tensorrt"], typer.Option(help="What the form is for.")
+        Literal["openvino", "tensorrt"],
+        typer.Option(help="openvino: a form that is run as it is; tensorrt: for pranet-build."),
     ] = "openvino",
+    form: Annotated[
+        Literal["int8", "fp8"], typer.Option("--precision", help="fp8: for tensorrt only.")
+    ] = "int8",
     validation: Annotated[
         Path | None,
         typer.Option(help="Folder with images/ and masks/; else a part of --data is held out."),
@@ -55,14 +60,10 @@ def precision(
         Path | None, typer.Option(help="Folder; else the user's cache, where it is found.")
     ] = None,
 ) -> None:
-    """Make an 8-bit form of a network (NNCF) that loses next to nothing."""
-    if backend == "tensorrt":
-        raise EngineError(
-            "8-bit engines for TensorRT cannot be made yet; use --backend openvino, or "
-            "pranet-build --precision fp16"
-        )
+    """Make an 8-bit form of a network that loses next to nothing."""
+    if backend == "openvino" and form == "fp8":
+        raise EngineError("OpenVINO has no fp8 on a CPU; use --precision int8")
     from calibration.frames import choose_diverse, read_pictures
-    from calibration.precision import quantise, save
 
     checkpoint = read_info(model)
     size_px = int(checkpoint.config.get("input_size", 352))
@@ -72,16 +73,27 @@ def precision(
     console.print(
         f"{len(chosen)} of {len(found)} pictures, {len(held_out)} labelled ones to check on"
     )
-    outcome = quantise(
-        checkpoint,
-        [found[place] for place in chosen],
-        held_out,
-        tolerance=tolerance,
-        tell=console.print,
-    )
-    manifest = paths_of(checkpoint)[1]
+    shown = [found[place] for place in chosen]
+    kind = form if backend == "openvino" else f"tensorrt-{form}"
+    manifest = paths_of(checkpoint, kind)[1]
     if output is not None:
         manifest = output / manifest.name
+    if backend == "tensorrt":
+        from calibration.ranges import find_ranges
+
+        ranges = find_ranges(
+            checkpoint, form, shown, held_out, tolerance=tolerance, tell=console.print
+        )
+        write_ranges(manifest, checkpoint, ranges)
+        console.print(
+            f"{len(ranges.largest_inputs)} convolutions in 8 bits; "
+            f"mDice {ranges.facts['mdice_before']:.2f} → {ranges.facts['mdice_after']:.2f}"
+        )
+        console.print(f"written {manifest}; next: {build_command(checkpoint, form)}")
+        return
+    from calibration.precision import quantise, save
+
+    outcome = quantise(checkpoint, shown, held_out, tolerance=tolerance, tell=console.print)
     facts = outcome.facts(len(chosen), len(held_out))
     made = save(outcome, checkpoint, manifest, facts)
     layers = outcome.layers

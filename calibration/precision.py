@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +24,8 @@ from streamer.errors import EngineError
 Image = NDArray[np.uint8]
 #: What a network says of RGB (size, size, 3): probability (size, size).
 Ask = Callable[[Image], NDArray[np.float32]]
+#: Whatever a trial makes.
+Form = TypeVar("Form")
 
 #: Loss of mDice on the validation part, in points of 100, that is accepted.
 TOLERANCE = 0.3
@@ -117,25 +119,48 @@ def quantise(
         network = _quantised(plain, pictures, kept)
         return network, mean_dice(_asking(network), validation)
 
-    network, after = trial(())
+    network, after, kept = keep_what_hurts(parts_of(plain), trial, before, tolerance, tell)
+    times_ms = [_median_ms(each, pictures[0]) for each in (plain, network)]
+    return Outcome(network, read_layers(network), before, after, kept, times_ms[0], times_ms[1])
+
+
+def keep_what_hurts(
+    parts: Sequence[str],
+    trial: Callable[[Collection[str]], tuple[Form, float]],
+    before: float,
+    tolerance: float,
+    tell: Callable[[str], None],
+) -> tuple[Form, float, list[str]]:
+    """The form of a network with the most of it in 8 bits that loses no more than is accepted.
+
+    Args:
+        parts: of the network.
+        trial: makes the form in which some parts are kept in floating point, and its mDice.
+        before: mDice without 8 bits.
+
+    Returns:
+        The form, its mDice, and the parts that had to be kept.
+
+    Raises:
+        EngineError: it loses too much also with all parts kept.
+    """
+    form, after = trial(())
     tell(f"mDice {before:.2f}; {after:.2f} with all of it in 8 bits")
     kept: list[str] = []
     if before - after > tolerance:
-        parts = parts_of(plain)
         alone = {part: trial([other for other in parts if other != part])[1] for part in parts}
         for part in sorted(parts, key=lambda part: alone[part]):
             tell(f"keeping {part}, which alone brings it to {alone[part]:.2f}")
             kept.append(part)
-            network, after = trial(kept)
+            form, after = trial(kept)
             if before - after <= tolerance:
                 break
     if before - after > tolerance:
         raise EngineError(
-            f"not accepted: the int8 form loses {before - after:.2f} points of mDice, "
+            f"not accepted: the 8-bit form loses {before - after:.2f} points of mDice, "
             f"more than {tolerance:g}"
         )
-    times_ms = [_median_ms(each, pictures[0]) for each in (plain, network)]
-    return Outcome(network, read_layers(network), before, after, kept, times_ms[0], times_ms[1])
+    return form, after, kept
 
 
 def parts_of(network: ov.Model) -> list[str]:
@@ -148,14 +173,19 @@ def parts_of(network: ov.Model) -> list[str]:
         for node in network.get_ordered_ops()
         if node.get_type_name() in _LAYERS
     )
-    found = (_PART.match(name) for name in names)
-    return list(dict.fromkeys(match[1] for match in found if match))
+    return list(dict.fromkeys(part for name in names if (part := part_of(name))))
+
+
+def part_of(layer: str) -> str | None:
+    """The part that a layer belongs to, by its name; None of what is none of the network's."""
+    found = _PART.match(layer)
+    return found[1] if found else None
 
 
 #: What there is to quantise.
 _LAYERS = ("Convolution", "GroupConvolution", "MatMul")
 #: A module of the encoder with the number behind it, if it has one, or a part of the decoder.
-_PART = re.compile(r"__module\.model\.(encoder\.\w+\.\w+(?:\.\d+)?|\w+)")
+_PART = re.compile(r"(?:__module\.)?model\.(encoder\.\w+\.\w+(?:\.\d+)?|\w+)")
 
 
 def _quantised(plain: ov.Model, pictures: Sequence[Image], kept: Collection[str]) -> ov.Model:

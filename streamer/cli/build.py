@@ -18,7 +18,7 @@ from rich.table import Table
 from pranet.checkpoint import DEFAULT_MODEL, read_info
 from pranet.errors import PranetError
 from streamer.cli.console import answers, console
-from streamer.engine.tensorrt import check_supported
+from streamer.engine.tensorrt import check_supported, ranges_for
 from streamer.errors import EngineError
 from streamer.frame import Frame
 from streamer.rgb import RgbReader
@@ -82,6 +82,7 @@ def build(
     checkpoint = read_info(model)
     if frames is not None and not frames.exists():
         raise EngineError(f"no clip {frames}; name another with --frames")
+    ranges_for(checkpoint, precision)
     # Torch is loaded here and not above: what is wrong with the options is said at once.
     from streamer.engine.tensorrt_build import build_engine
 
@@ -95,10 +96,11 @@ def build(
     )
     manifest = built.manifest
     table = Table(title=f"layers of {manifest.facts.model} {precision}")
-    for heading in ("read from", "half", "float", "others"):
+    for heading in ("read from", "of 8-bit numbers", "half", "float", "others"):
         table.add_column(heading, justify="left" if heading == "read from" else "right")
     for layers in {id(types): types for types in (built.network, manifest.layers)}.values():
-        table.add_row(layers.read_from, str(layers.half), str(layers.single), str(layers.other))
+        counts = (layers.eight, layers.half, layers.single, layers.other)
+        table.add_row(layers.read_from, *map(str, counts))
     answers.print(table)
     if precision == "fp16" and manifest.layers.single:
         named = manifest.layers.single_names[:NAMED]

@@ -143,7 +143,7 @@ class Options:
     model: Annotated[str, _option(_NET, "Bundled checkpoint or a path.")] = DEFAULT_MODEL
     backend: Annotated[Backend, _option(_NET, "Engine.")] = "auto"
     precision: Annotated[
-        Precision, _option(_NET, "auto: fp16 on a GPU; int8 where made; bf16 or fp32.")
+        Precision, _option(_NET, "auto: fp16 on a GPU; int8 where there is one; bf16 or fp32.")
     ] = "auto"
     threshold: Annotated[
         float, _option(_NET, "Probability from which on a pixel is polyp.", min=0.01, max=0.99)

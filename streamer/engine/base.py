@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "openvino", "eager", "cuda", "tensorrt"]
-Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,9 @@ def load_segmenter(
     Args:
         model: name of a bundled checkpoint, or path of one.
         backend: ``auto`` takes what `choose_backend` finds best for this machine.
-        precision: ``auto`` takes fp16 on a GPU; on a CPU int8 where there is such a form of the
-            checkpoint, else bf16 where the CPU has it, else fp32.
+        precision: ``auto`` takes fp16 on a GPU; on an x86 CPU int8 where there is such a form of
+            the checkpoint, as there is of the bundled one; else bf16 where the CPU has it, else
+            fp32.
         streams: frames worked on at once; 0 for one per core, at most four: most frames per
             second. 1 gives the shortest delay.
         threads: CPU threads in all; 0 for all cores.

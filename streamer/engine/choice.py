@@ -24,8 +24,8 @@ def choose_backend(checkpoint: CheckpointInfo, precision: str = "auto") -> Choic
     Args:
         precision: as asked for; one that only a CPU's engine has, decides.
     """
-    if precision in ("bf16", "int8"):
-        return Choice("openvino", f"{precision} is a precision of the CPU's engine")
+    if precision == "bf16":
+        return Choice("openvino", "bf16 is a precision of the CPU's engine")
     if not has_gpu():
         return Choice("openvino", "no NVIDIA GPU here")
     # Only now: importing torch takes seconds, and the CPU's engine does without it.
@@ -38,6 +38,8 @@ def choose_backend(checkpoint: CheckpointInfo, precision: str = "auto") -> Choic
     built = find_engine(checkpoint, "fp16" if precision == "auto" else precision)
     if built is not None:
         return Choice("tensorrt", f"an engine was built for this machine ({built.name})")
+    if precision == "int8":
+        return Choice("openvino", "no int8 engine was built for the GPU, and the CPU has one")
     return Choice("cuda", "an NVIDIA GPU, and no TensorRT engine for it yet; see pranet-build")
 
 

@@ -1,6 +1,6 @@
 """Networks on an NVIDIA GPU: PyTorch in one CUDA graph, or an engine that TensorRT built."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -9,14 +9,22 @@ from torch import Tensor
 from pranet.checkpoint import CheckpointInfo, load_model
 from pranet.model import ModelConfig
 from streamer.confidence import Calibration
+from streamer.engine import tensorrt
 from streamer.engine.base import EngineInfo, Precision
 from streamer.engine.gpu import STREAMS, GpuSegmenter
 from streamer.engine.network import cuda_network
-from streamer.engine.tensorrt import load_engine
 from streamer.errors import EngineError
 from streamer.gpu.device import CudaDevice
 
-DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+#: What the network takes.
+DTYPES = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "int8": torch.float16,
+    "fp8": torch.float16,
+}
+#: What PyTorch computes in.
+PRECISIONS = ("fp16", "fp32")
 
 
 def load_cuda(
@@ -32,7 +40,7 @@ def load_cuda(
     Raises:
         EngineError: there is no GPU, or the network does not run on it.
     """
-    chosen = _choose(precision, "cuda")
+    chosen = _choose(precision, "cuda", PRECISIONS)
     device = CudaDevice()
     model = load_model(checkpoint.path)
     network = cuda_network(model, DTYPES[chosen], compiled=compiled)
@@ -47,8 +55,8 @@ def load_tensorrt(checkpoint: CheckpointInfo, *, precision: Precision = "auto") 
     Raises:
         EngineError: there is none, or it does not fit; the message says what to run.
     """
-    chosen = _choose(precision, "tensorrt")
-    engine, manifest = load_engine(checkpoint, chosen)
+    chosen = _choose(precision, "tensorrt", tensorrt.PRECISIONS)
+    engine, manifest = tensorrt.load_engine(checkpoint, chosen)
     device = CudaDevice()
     if checkpoint.config:
         config = ModelConfig.from_dict(checkpoint.config)
@@ -61,10 +69,10 @@ def load_tensorrt(checkpoint: CheckpointInfo, *, precision: Precision = "auto") 
     )
 
 
-def _choose(precision: Precision, backend: str) -> str:
+def _choose(precision: Precision, backend: str, precisions: Sequence[str]) -> str:
     chosen = "fp16" if precision == "auto" else precision
-    if chosen not in DTYPES:
-        known = ", ".join(DTYPES)
+    if chosen not in precisions:
+        known = ", ".join(precisions)
         raise EngineError(
             f"unknown precision {precision!r} for the {backend} backend; known: auto, {known}"
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from streamer.errors import EngineError
@@ -14,6 +14,7 @@ MAX_CAREFUL_FLOAT_SHARE = 0.75
 
 _FLOAT = ("fp32", "float")
 _HALF = ("fp16", "half")
+_EIGHT = ("int8", "fp8", "float8")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class LayerTypes:
         other: those of whole numbers, and those that write nothing.
         single_names: the float32 layers, by name, in the network's order.
         read_from: ``engine`` (after TensorRT merged layers) or ``network`` (before).
+        eight: layers that read 8-bit numbers; of a network, convolutions all of whose inputs come
+            from such. They count by what they write, too.
     """
 
     half: int
@@ -33,6 +36,7 @@ class LayerTypes:
     other: int
     single_names: tuple[str, ...]
     read_from: str
+    eight: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -51,10 +55,13 @@ class LayerTypes:
             int(values["other"]),
             tuple(str(name) for name in values["single_names"]),
             str(values["read_from"]),
+            int(values["eight"]),
         )
 
     def __str__(self) -> str:
         text = f"{self.half} half, {self.single} float layers"
+        if self.eight:
+            text = f"{self.eight} layers of 8-bit numbers; {text}"
         return f"{text} ({self.other} others), read from the {self.read_from}"
 
 
@@ -63,8 +70,8 @@ def types_of_network(network: Any) -> LayerTypes:
 
     Constants are left out: they are data, and merged into the layers that read them.
     """
-    layers = (network.get_layer(index) for index in range(network.num_layers))
-    return _count(
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    types = _count(
         (
             (layer.name, str(layer.get_output(0).dtype) if layer.num_outputs else "")
             for layer in layers
@@ -72,6 +79,24 @@ def types_of_network(network: Any) -> LayerTypes:
         ),
         "network",
     )
+    dequantised = {
+        layer.get_output(0).name: str(layer.get_input(0).dtype)
+        for layer in layers
+        if "DEQUANTIZE" in str(layer.type)
+    }
+    eight = sum(
+        all(
+            _is_of(dequantised.get(layer.get_input(place).name, ""), _EIGHT)
+            for place in (_IMAGE, _WEIGHTS)
+        )
+        for layer in layers
+        if dequantised and str(layer.type).endswith(".CONVOLUTION")
+    )
+    return replace(types, eight=eight)
+
+
+#: Inputs of a convolution.
+_IMAGE, _WEIGHTS = 0, 1
 
 
 def types_of_engine(described: str) -> LayerTypes | None:
@@ -86,7 +111,10 @@ def types_of_engine(described: str) -> LayerTypes | None:
     except (ValueError, KeyError, TypeError):
         return None
     types = _count(named, "engine")
-    return types if types.half or types.single else None
+    if not types.half and not types.single:
+        return None
+    read = (_format(layer.get("Inputs", ())) for layer in layers)
+    return replace(types, eight=sum(_is_of(each, _EIGHT) for each in read))
 
 
 def check_precision(types: LayerTypes, precision: str, *, careful: bool = False) -> None:
@@ -96,8 +124,11 @@ def check_precision(types: LayerTypes, precision: str, *, careful: bool = False)
         careful: it was built with layer norms and attention in float32.
 
     Raises:
-        EngineError: asked to be fp16 and mostly float, or asked to be fp32 and part half.
+        EngineError: asked to be fp16 and mostly float, asked to be fp32 and part half, or asked to
+            be of 8 bits and not.
     """
+    if precision in ("int8", "fp8") and not types.eight:
+        raise EngineError(f"asked for {precision}, but no layer reads 8-bit numbers")
     if precision == "fp32" and types.half:
         raise EngineError(f"asked for fp32, but {types.half} layers compute in half")
     allowed = MAX_CAREFUL_FLOAT_SHARE if careful else MAX_FLOAT_SHARE
@@ -113,24 +144,27 @@ def _count(layers: Iterable[tuple[str, str]], read_from: str) -> LayerTypes:
     half = other = 0
     single: list[str] = []
     for name, written in layers:
-        lower = written.lower()
-        if any(word in lower for word in _HALF):
+        if _is_of(written, _HALF):
             half += 1
-        elif any(word in lower for word in _FLOAT) and "bfloat" not in lower:
+        elif _is_of(written, _FLOAT) and not _is_of(written, ("bfloat", *_EIGHT)):
             single.append(name)
         else:
             other += 1
     return LayerTypes(half, len(single), other, tuple(single), read_from)
 
 
-def _format(outputs: Any) -> str:
+def _is_of(written: str, words: tuple[str, ...]) -> bool:
+    return any(word in written.lower() for word in words)
+
+
+def _format(tensors: Any) -> str:
     # The key has been "Format/Datatype" and "Datatype", the value "Half" as well as a sentence
     # such as "Channel major FP16 format where channel % 8 == 0".
     return next(
         (
             str(value)
-            for output in outputs
-            for key, value in output.items()
+            for tensor in tensors
+            for key, value in tensor.items()
             if "datatype" in key.lower()
         ),
         "",

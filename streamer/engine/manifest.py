@@ -18,6 +18,7 @@ _NAMES = {
     "model": "model",
     "shape": "input shape",
     "precision": "precision",
+    "ranges": "ranges",
     "torch": "torch",
     "torch_tensorrt": "torch-tensorrt",
     "tensorrt": "TensorRT",
@@ -35,7 +36,8 @@ class Facts:
         weights_sha256: of the checkpoint's file.
         model: the configuration's name.
         shape: of the input, (batch, 3, height, width).
-        precision: ``fp32`` or ``fp16``.
+        precision: ``fp32``, ``fp16``, ``int8`` or ``fp8``.
+        ranges: SHA-256 of those that 8 bits need; empty without.
         torch, torch_tensorrt, tensorrt: versions; empty where not installed.
         gpu: its name.
         compute_capability: such as ``8.9``.
@@ -46,6 +48,7 @@ class Facts:
     model: str
     shape: tuple[int, int, int, int]
     precision: str
+    ranges: str
     torch: str
     torch_tensorrt: str
     tensorrt: str

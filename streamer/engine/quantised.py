@@ -1,7 +1,8 @@
-"""Networks with 8-bit weights and activations: files that `pranet-calibrate precision` made.
+"""What `pranet-calibrate precision` made of a checkpoint: where it lies, and whether it fits.
 
-They lie beside the checkpoint that they were made of, or in the user's cache, and say which one it
-was. A form of another checkpoint is never taken.
+For OpenVINO that is a network with 8-bit weights and activations, for TensorRT the ranges that
+`pranet-build` makes one with. They lie beside the checkpoint or in the user's cache, and say which
+one they were made of. What was made of another checkpoint is never taken.
 """
 
 import hashlib
@@ -32,9 +33,34 @@ class Quantised:
     facts: dict[str, Any]
 
 
-def paths_of(checkpoint: CheckpointInfo) -> tuple[Path, Path]:
-    """Where the manifest can lie: beside the checkpoint, and in the user's cache."""
-    name = f"{checkpoint.path.stem}.int8.json"
+@dataclass(frozen=True)
+class Ranges:
+    """What TensorRT's engine is to cut off at; weights tell their ranges themselves.
+
+    Attributes:
+        precision: ``int8`` or ``fp8``.
+        largest_inputs: by the convolution's name in the folded network; others stay in half.
+        facts: how they were found, and what the network loses with them.
+    """
+
+    precision: str
+    largest_inputs: dict[str, float]
+    facts: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of what an engine depends on."""
+        content = json.dumps([self.precision, sorted(self.largest_inputs.items())])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def paths_of(checkpoint: CheckpointInfo, kind: str = "int8") -> tuple[Path, Path]:
+    """Where a file can lie: beside the checkpoint, and in the user's cache.
+
+    Args:
+        kind: ``int8``: the manifest of OpenVINO's form; ``tensorrt-int8``, ``tensorrt-fp8``.
+    """
+    name = f"{checkpoint.path.stem}.{kind}.json"
     folder = cache_folder() / "quantised" / checkpoint.sha256[:16]
     return checkpoint.path.with_name(name), folder / name
 
@@ -55,6 +81,39 @@ def find_quantised(checkpoint: CheckpointInfo) -> Quantised | None:
         if found.checkpoint_sha256 == checkpoint.sha256 and _is_whole(found):
             return found
     return None
+
+
+def find_ranges(checkpoint: CheckpointInfo, precision: str) -> Ranges | None:
+    """The ranges for a TensorRT engine of a checkpoint, or None if there are none that fit."""
+    for path in paths_of(checkpoint, f"tensorrt-{precision}"):
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            found = Ranges(
+                str(stored["precision"]),
+                {str(name): float(largest) for name, largest in stored["largest_inputs"].items()},
+                dict(stored["facts"]),
+            )
+            of = stored["checkpoint_sha256"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if of == checkpoint.sha256 and found.precision == precision:
+            return found
+    return None
+
+
+def write_ranges(path: Path, checkpoint: CheckpointInfo, ranges: Ranges) -> None:
+    """Keep ranges; `find_ranges` finds them from then on, if they lie where it looks.
+
+    Raises:
+        EngineError: they cannot be written.
+    """
+    content = {"model": checkpoint.path.stem, "checkpoint_sha256": checkpoint.sha256}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content | asdict(ranges), indent=2) + "\n"
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def write_manifest(xml: Path, checkpoint: CheckpointInfo, facts: dict[str, Any]) -> Quantised:

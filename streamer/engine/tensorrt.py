@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pranet.checkpoint import WEIGHTS_FOLDER, CheckpointInfo
 from streamer.engine import cache, tensorrt_here
 from streamer.engine.manifest import Facts, Manifest, check_facts, read_manifest
+from streamer.engine.quantised import Ranges, find_ranges
 from streamer.errors import EngineError
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 PLAN = "engine.plan"
 MANIFEST = "manifest.json"
 
-PRECISIONS = ("fp16", "fp32")
+PRECISIONS = ("fp16", "fp32", "int8", "fp8")
+#: Those of them that need ranges, which `pranet-calibrate precision` finds.
 QUANTISED = ("int8", "fp8")
 
 
@@ -33,25 +35,43 @@ def model_name(checkpoint: CheckpointInfo) -> str:
 
 def build_command(checkpoint: CheckpointInfo, precision: str) -> str:
     """What a user runs to build the engine of a checkpoint."""
+    model = shlex.quote(_spelled(checkpoint))
+    return f"pranet-build --model {model} --backend tensorrt --precision {precision}"
+
+
+def _spelled(checkpoint: CheckpointInfo) -> str:
+    """As a user names it."""
     bundled = checkpoint.path.parent == WEIGHTS_FOLDER
-    model = checkpoint.path.stem if bundled else str(checkpoint.path)
-    return f"pranet-build --model {shlex.quote(model)} --backend tensorrt --precision {precision}"
+    return checkpoint.path.stem if bundled else str(checkpoint.path)
 
 
 def check_supported(precision: str) -> None:
-    """That engines of a precision can be made.
+    """That there are engines of a precision.
 
     Raises:
-        EngineError: they cannot, and why.
+        EngineError: there are none.
     """
-    if precision in QUANTISED:
-        raise EngineError(
-            f"{precision} needs quantised weights, which this version cannot make yet; "
-            "use --precision fp16"
-        )
     if precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
         raise EngineError(f"unknown precision {precision!r} for tensorrt; known: {known}")
+
+
+def ranges_for(checkpoint: CheckpointInfo, precision: str) -> Ranges | None:
+    """What an engine of a precision is made with; None of those that need nothing.
+
+    Raises:
+        EngineError: it needs ranges, and there are none of this checkpoint.
+    """
+    if precision not in QUANTISED:
+        return None
+    found = find_ranges(checkpoint, precision)
+    if found is None:
+        raise EngineError(
+            f"{precision} needs to know how large activations become; run: pranet-calibrate "
+            f"precision --backend tensorrt --precision {precision} --model "
+            f"{shlex.quote(_spelled(checkpoint))} --data YOUR_PICTURES"
+        )
+    return found
 
 
 def find_engine(checkpoint: CheckpointInfo, precision: str) -> Path | None:
@@ -70,12 +90,12 @@ def load_engine(
 ) -> "tuple[Callable[[Tensor], Tensor], Manifest]":
     """The engine of a checkpoint, ready to run on the current GPU.
 
-    It takes normalised RGB (B, 3, S, S) on that GPU, in float16 for ``fp16`` and else in
-    float32, and gives the probability of the first class (B, S, S), float32, on the caller's
+    It takes normalised RGB (B, 3, S, S) on that GPU, in float32 for ``fp32`` and else in
+    float16, and gives the probability of the first class (B, S, S), float32, on the caller's
     current stream. Shape and format are those of the manifest. One thread owns it.
 
     Args:
-        precision: ``fp32`` or ``fp16``.
+        precision: one of `PRECISIONS`.
         folder: where `pranet-build --output` put it; the user's cache if not given.
 
     Raises:
@@ -105,13 +125,15 @@ def facts_here(
     """What an engine built here and now would depend on.
 
     Raises:
-        EngineError: there is no GPU.
+        EngineError: there is no GPU, or there are no ranges that the precision needs.
     """
+    ranges = ranges_for(checkpoint, precision)
     return Facts(
         weights_sha256=checkpoint.sha256,
         model=model_name(checkpoint),
         shape=shape,
         precision=precision,
+        ranges=ranges.sha256 if ranges else "",
         **tensorrt_here.versions(),
         **tensorrt_here.gpu_facts(),
     )

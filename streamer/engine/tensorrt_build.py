@@ -14,11 +14,13 @@ from pranet.checkpoint import CheckpointInfo, load_model
 from pranet.model import MAX_INPUT_SIZE_PX
 from streamer.engine import cache
 from streamer.engine.eager import ImageToProbability
+from streamer.engine.eight_bits import put_in_8_bits, register_converter
 from streamer.engine.half_layers import LARGEST_STRIDE, float_layer_norms, floor_pools
 from streamer.engine.layer_types import LayerTypes, check_precision, types_of_engine
 from streamer.engine.manifest import Manifest
 from streamer.engine.network import lean_network
 from streamer.engine.parity import LIMITS, Parity, compare
+from streamer.engine.quantised import Ranges
 from streamer.engine.tensorrt import (
     MANIFEST,
     PLAN,
@@ -26,6 +28,7 @@ from streamer.engine.tensorrt import (
     check_supported,
     engine_folder,
     facts_here,
+    ranges_for,
 )
 from streamer.engine.tensorrt_convert import Conversion, convert
 from streamer.errors import EngineError
@@ -34,9 +37,8 @@ from streamer.frame import Probability
 #: Height and width in px → RGB pictures (S, S, 3).
 FramesOfSize = Callable[[int], Iterable[NDArray[np.uint8]]]
 
-DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
-#: As TensorRT calls them.
-_FORMATS = {"fp16": "HALF", "fp32": "FLOAT"}
+#: Of the input, as TensorRT calls it; what is not in 8 bits of an 8-bit network is in half.
+_FORMATS = {torch.float16: "HALF", torch.float32: "FLOAT"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def build_engine(
     float32, if it has any.
 
     Args:
-        precision: ``fp16`` or ``fp32``.
+        precision: one of `tensorrt.PRECISIONS`; what is in 8 bits is in `find_ranges`.
         frames: gives pictures to compare on, RGB (S, S, 3) for the S that it is called with;
             better with polyps in them.
         size_px: height and width S of the input; 0 for that of the checkpoint.
@@ -88,10 +90,11 @@ def build_engine(
     size_px = size_px or model.config.input_size
     check_size(size_px)
     facts = facts_here(checkpoint, precision, (1, 3, size_px, size_px))
+    ranges = ranges_for(checkpoint, precision)
     folder = folder or engine_folder(checkpoint, precision)
     tell(f"building {facts.model} {precision} at {size_px}x{size_px} px for {facts.gpu}")
     try:
-        tried, parity, careful = _build_near_enough(model, precision, size_px, frames, tell)
+        tried, parity, careful = _build_near_enough(model, precision, size_px, ranges, frames, tell)
     except RuntimeError as error:
         # Of torch: out of memory and the like.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -117,20 +120,34 @@ def check_size(size_px: int) -> None:
 
 
 def convert_model(
-    model: nn.Module, precision: str, size_px: int, *, careful: bool = False, device: str = "cuda"
+    model: nn.Module,
+    precision: str,
+    size_px: int,
+    ranges: Ranges | None = None,
+    *,
+    careful: bool = False,
+    device: str = "cuda",
 ) -> Conversion:
     """A trained network as one serialised engine that is of the precision asked for.
 
     Args:
         model: in eval mode, in float32, on the CPU; not changed.
+        ranges: of what is to be in 8 bits.
         careful: layer norms and attention in float32.
         device: where torch folds constants; nothing of the network is run.
 
     Raises:
         EngineError: it does not convert as a whole, or not to that precision.
     """
-    dtype = DTYPES[precision]
-    network = lean_network(model, dtype)
+    dtype = torch.float32 if precision == "fp32" else torch.float16
+    network = lean_network(model, torch.float32)
+    if ranges is not None:
+        try:
+            put_in_8_bits(network, ranges.largest_inputs, precision)
+        except AttributeError as error:
+            raise EngineError(f"the ranges are of another network ({error})") from error
+        register_converter()
+    network.to(dtype)
     floor_pools(network, size_px)
     if careful:
         float_layer_norms(network)
@@ -138,8 +155,13 @@ def convert_model(
     network.requires_grad_(False)
     example = torch.zeros(1, 3, size_px, size_px, dtype=dtype, device=device)
     conversion = convert(network.to(device), example, careful=careful)
-    _check_ends(conversion, precision, size_px)
+    _check_ends(conversion, _FORMATS[dtype], size_px)
     check_precision(conversion.layers, precision, careful=careful)
+    asked = len(ranges.largest_inputs) if ranges is not None else 0
+    if conversion.layers.eight != asked:
+        raise EngineError(
+            f"{asked} convolutions were to be in 8 bits, and {conversion.layers.eight} are"
+        )
     return conversion
 
 
@@ -153,6 +175,7 @@ def _build_near_enough(
     model: nn.Module,
     precision: str,
     size_px: int,
+    ranges: Ranges | None,
     frames: FramesOfSize,
     tell: Callable[[str], None],
 ) -> tuple[_Tried, Parity, bool]:
@@ -162,7 +185,7 @@ def _build_near_enough(
     )
     eager = ImageToProbability(model).eval()
     for careful in (False, True) if can_be_careful else (False,):
-        conversion = convert_model(model, precision, size_px, careful=careful)
+        conversion = convert_model(model, precision, size_px, ranges, careful=careful)
         tell(f"one engine of {conversion.operators} operators: {conversion.layers}")
         tried = _Tried(conversion, PlanRunner(conversion.plan))
         parity = compare(
@@ -174,7 +197,8 @@ def _build_near_enough(
             return tried, parity, careful
         if can_be_careful and not careful:
             tell(f"too far from eager fp32 ({parity}); again, layer norms and attention in float32")
-    other = "--precision fp32" if precision == "fp16" else "--backend cuda"
+    nearer = {"fp16": "fp32", "int8": "fp16", "fp8": "fp16"}.get(precision)
+    other = f"--precision {nearer}" if nearer else "--backend cuda"
     raise EngineError(
         f"the engine is too far from eager fp32 and is not kept: {parity}; allowed are a relative "
         f"error of {limits.relative_error:g} and a Dice of {limits.dice:g}; use {other}"
@@ -197,10 +221,10 @@ def _run_eager(eager: ImageToProbability, frame: NDArray[np.uint8]) -> Probabili
     return probability
 
 
-def _check_ends(conversion: Conversion, precision: str, size_px: int) -> None:
+def _check_ends(conversion: Conversion, taken: str, size_px: int) -> None:
     ends = [end[1:] for end in (*conversion.inputs, *conversion.outputs)]
     expected = [
-        ((1, 3, size_px, size_px), _FORMATS[precision]),
+        ((1, 3, size_px, size_px), taken),
         ((1, size_px, size_px), "FLOAT"),
     ]
     if ends != expected:

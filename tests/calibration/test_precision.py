@@ -25,32 +25,8 @@ from streamer.engine.openvino import convert
 from streamer.engine.quantised import find_quantised
 from streamer.errors import EngineError
 
+#: Of the small network.
 SIZE_PX = 96
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a small network."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
-    save_model(build_model("pranet_v2_lite0", input_size=SIZE_PX).eval(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures with masks."""
-    folder = tmp_path_factory.mktemp("labelled")
-    rng = np.random.default_rng(0)
-    for part in ("images", "masks"):
-        (folder / part).mkdir()
-    for number in range(24):
-        image = rng.integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
-        mask = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
-        mask[20:60, 30:70] = 255
-        cv2.imwrite(str(folder / "images" / f"{number}.png"), cv2.blur(image, (9, 9)))
-        cv2.imwrite(str(folder / "masks" / f"{number}.png"), mask)
-    return folder
 
 
 class TestParts:
@@ -228,13 +204,13 @@ class TestCommand:
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    def test_tensorrt_is_not_there_yet(
+    def test_fp8_is_for_tensorrt_only(
         self, capsys: Any, monkeypatch: pytest.MonkeyPatch, labelled: Path
     ) -> None:
         line = self.refused(
-            capsys, monkeypatch, "precision", "--data", labelled, "--backend", "tensorrt"
+            capsys, monkeypatch, "precision", "--data", labelled, "--precision", "fp8"
         )
-        assert line.startswith("pranet-calibrate: 8-bit engines for TensorRT cannot be made yet")
+        assert line == "pranet-calibrate: OpenVINO has no fp8 on a CPU; use --precision int8"
 
     def test_without_labels_there_is_no_loss_to_see(
         self, capsys: Any, monkeypatch: pytest.MonkeyPatch, labelled: Path

@@ -55,6 +55,17 @@ def test_a_precision_of_the_cpu_decides(checkpoint: CheckpointInfo) -> None:
 
 
 @pytest.mark.usefixtures("gpu")
+def test_int8_on_the_gpu_only_where_an_engine_was_built(
+    checkpoint: CheckpointInfo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tensorrt, "find_engine", lambda *_: None)
+    chosen = choose_backend(checkpoint, "int8")
+    assert str(chosen) == "openvino: no int8 engine was built for the GPU, and the CPU has one"
+    monkeypatch.setattr(tensorrt, "find_engine", lambda *_: tmp_path / "lite0-int8")
+    assert choose_backend(checkpoint, "int8").backend == "tensorrt"
+
+
+@pytest.mark.usefixtures("gpu")
 def test_a_torch_without_cuda(checkpoint: CheckpointInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     chosen = choose_backend(checkpoint)

@@ -24,6 +24,7 @@ FACTS = Facts(
     model="pranet_v2_lite0",
     shape=(1, 3, 352, 352),
     precision="fp16",
+    ranges="c3" * 32,
     torch="2.14.1",
     torch_tensorrt="2.14.0",
     tensorrt="11.1.0.106",
@@ -104,6 +105,7 @@ class TestDifferences:
             ({"model": "mine"}, "model: built for pranet_v2_lite0, here mine"),
             ({"shape": (1, 3, 64, 64)}, "input shape: built for 1x3x352x352, here 1x3x64x64"),
             ({"precision": "fp32"}, "precision: built for fp16, here fp32"),
+            ({"ranges": "b2" * 32}, "ranges: built for c3c3c3c3c3c3, here b2b2b2b2b2b2"),
             ({"torch": "2.15.0"}, "torch: built for 2.14.1, here 2.15.0"),
             ({"torch_tensorrt": ""}, "torch-tensorrt: built for 2.14.0, here none"),
             ({"tensorrt": "11.2.0"}, "TensorRT: built for 11.1.0.106, here 11.2.0"),
@@ -125,7 +127,7 @@ class TestDifferences:
         )
 
     def test_every_fact_is_compared(self) -> None:
-        other = Facts("", "", (0, 0, 0, 0), "", "", "", "", "", "", "")
+        other = Facts("", "", (0, 0, 0, 0), "", "", "", "", "", "", "", "")
 
         assert len(differences(FACTS, other)) == len(fields(Facts))
 
@@ -159,6 +161,55 @@ class TestLayerTypes:
 
         assert found == LayerTypes(1, 1, 3, ("end",), "network")
         assert str(found) == "1 half, 1 float layers (3 others), read from the network"
+
+    def test_of_a_network_in_8_bits(self) -> None:
+        def tensor(name: str, written: str) -> Any:
+            return SimpleNamespace(name=name, dtype=f"DataType.{written}")
+
+        def layer(kind: str, result: Any, *read: Any) -> Any:
+            return SimpleNamespace(
+                name=result.name,
+                type=f"LayerType.{kind}",
+                num_outputs=1,
+                get_output=lambda _: result,
+                get_input=read.__getitem__,
+            )
+
+        half = [tensor(f"half {number}", "HALF") for number in range(6)]
+        eight = [tensor(f"eight {number}", "INT8") for number in range(2)]
+        layers = [
+            layer("QUANTIZE", eight[0], half[0]),
+            layer("DEQUANTIZE", half[1], eight[0]),
+            layer("QUANTIZE", eight[1], half[0]),
+            layer("DEQUANTIZE", half[2], eight[1]),
+            layer("CONVOLUTION", half[3], half[1], half[2]),
+            # Its weights were rounded ahead of the build: it computes in half.
+            layer("CONVOLUTION", half[4], half[1], half[0]),
+            layer("CONVOLUTION", half[5], half[0], half[0]),
+        ]
+        found = types_of_network(
+            SimpleNamespace(num_layers=len(layers), get_layer=layers.__getitem__)
+        )
+
+        assert found == LayerTypes(5, 0, 2, (), "network", eight=1)
+        assert str(found).startswith("1 layers of 8-bit numbers; 5 half, 0 float")
+        check_precision(found, "int8")
+
+    @pytest.mark.parametrize("written", ["Int8", "FP8", "Channel major INT8 format"])
+    def test_of_an_engine_in_8_bits(self, written: str) -> None:
+        layer = {
+            "Name": "a",
+            "Inputs": [{"Name": "x", "Format/Datatype": written}],
+            "Outputs": [{"Name": "y", "Format/Datatype": "Half"}],
+        }
+        found = types_of_engine(json.dumps({"Layers": [layer, layer | {"Inputs": []}]}))
+
+        assert found == LayerTypes(2, 0, 0, (), "engine", eight=1)
+
+    @pytest.mark.parametrize("precision", ["int8", "fp8"])
+    def test_8_bits_that_are_none_are_refused(self, precision: str) -> None:
+        with pytest.raises(EngineError, match=f"asked for {precision}, but no layer reads 8-bit"):
+            check_precision(LayerTypes(416, 2, 0, (), "network"), precision)
 
     @pytest.mark.parametrize(
         ("half", "single"),

@@ -20,6 +20,7 @@ from streamer.engine.eager import ImageToProbability
 from streamer.engine.layer_types import LayerTypes
 from streamer.engine.manifest import read_manifest
 from streamer.engine.network import lean_network
+from streamer.engine.quantised import Ranges, paths_of, write_ranges
 from streamer.engine.tensorrt import (
     MANIFEST,
     PLAN,
@@ -70,7 +71,9 @@ class Converter:
         self.described = ""
         self.calls: list[bool] = []
 
-    def convert(self, model: Any, precision: str, size_px: int, *, careful: bool) -> Conversion:
+    def convert(
+        self, model: Any, precision: str, size_px: int, ranges: Any, *, careful: bool
+    ) -> Conversion:
         self.calls.append(careful)
         return Conversion(b"careful" if careful else b"plain", 209, self.layers, (), ())
 
@@ -229,13 +232,39 @@ class TestBuild:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
 
     @pytest.mark.parametrize("precision", ["int8", "fp8"])
-    def test_quantised_is_not_there_yet(
-        self, build: Build, info: CheckpointInfo, precision: str
+    def test_8_bits_need_ranges(
+        self, build: Build, converter: Converter, info: CheckpointInfo, precision: str
     ) -> None:
-        with pytest.raises(EngineError, match="cannot make yet; use --precision fp16"):
+        needed = f"run: pranet-calibrate precision --backend tensorrt --precision {precision} --mod"
+        with pytest.raises(EngineError, match=needed):
             build(precision)
-        with pytest.raises(EngineError, match="cannot make yet; use --precision fp16"):
-            load_engine(info, precision)
+        assert converter.calls == []
+
+    def test_8_bits_with_ranges_of_one_checkpoint(
+        self, build: Build, converter: Converter, info: CheckpointInfo
+    ) -> None:
+        path = paths_of(info, "tensorrt-int8")[1]
+        write_ranges(path, info, Ranges("int8", {"stem": 2.0}, {}))
+        converter.layers = LayerTypes(207, 2, 0, (), "network", eight=1)
+        built = build("int8")
+
+        assert built.folder == engine_folder(info, "int8")
+        assert built.manifest.facts.ranges == Ranges("int8", {"stem": 2.0}, {}).sha256
+        assert load_engine(info, "int8")[1] == built.manifest
+        write_ranges(path, info, Ranges("int8", {"stem": 2.1}, {}))
+        with pytest.raises(EngineError, match=r"does not fit \(ranges: built for .*int8$"):
+            load_engine(info, "int8")
+        path.unlink()
+        with pytest.raises(EngineError, match="int8 needs to know how large activations become"):
+            load_engine(info, "int8")
+
+    def test_8_bits_that_are_not_are_not_kept(
+        self, build: Build, converter: Converter, info: CheckpointInfo
+    ) -> None:
+        write_ranges(paths_of(info, "tensorrt-fp8")[1], info, Ranges("fp8", {"stem": 2.0}, {}))
+        with pytest.raises(EngineError, match="asked for fp8, but no layer reads 8-bit numbers"):
+            build("fp8")
+        assert find_engine(info, "fp8") is None
 
     def test_unknown_precision(self, build: Build) -> None:
         with pytest.raises(EngineError, match="unknown precision 'bf16' for tensorrt; known: fp16"):

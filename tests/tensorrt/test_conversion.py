@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,12 @@ from typing import Any
 import pytest
 import torch
 
+from calibration.ranges import look
 from pranet import build_model
-from pranet.model import CONFIGS
+from pranet.model import CONFIGS, PraNet
+from streamer.engine.eight_bits import BOUNDS
+from streamer.engine.network import lean_network
+from streamer.engine.quantised import Ranges
 from streamer.engine.tensorrt_build import convert_model
 from streamer.engine.tensorrt_convert import Conversion
 
@@ -33,6 +38,7 @@ CAREFUL = "fp16, careful"
 #: where half is too far off.
 CASES = [(name, precision) for name in CONFIGS for precision in ("fp16", "fp32")]
 CASES += [("pranet_v2_pvt_v2_b2", CAREFUL)]
+CASES += [(name, precision) for name in CONFIGS for precision in BOUNDS]
 
 #: The sigmoid at the end is in float on purpose, and so is the cast before it.
 FLOAT_AT_THE_END = 2
@@ -62,9 +68,10 @@ def test_network_is_one_engine(
     model = build_model(name).eval()
     start_s = time.monotonic()
 
+    ranges = some_ranges(model, precision) if precision in BOUNDS else None
     # That there is one block and nothing beside it is checked in there.
     conversion = convert_model(
-        model, precision[:4], SIZE_PX, careful=precision == CAREFUL, device="cpu"
+        model, precision[:4], SIZE_PX, ranges, careful=precision == CAREFUL, device="cpu"
     )
 
     layers = conversion.layers
@@ -73,6 +80,7 @@ def test_network_is_one_engine(
             "network": name,
             "precision": precision,
             "operators": conversion.operators,
+            "eight_bit_convolutions": layers.eight,
             "half_layers": layers.half,
             "float_layers": layers.single,
             "other_layers": layers.other,
@@ -90,9 +98,35 @@ def test_network_is_one_engine(
         attention = FLOAT_OF_ATTENTION if "pvt" in name else 0
         assert layers.single == FLOAT_AT_THE_END + attention, layers.single_names
         assert layers.half > 150
+    elif ranges is not None:
+        # What TensorRT is told is not always what it does: with ranges of another shape the engine
+        # is built without a word, and computes in half.
+        assert eight_bit_convolutions(conversion.plan) == layers.eight > 50
     else:
         assert any("NORMALIZATION" in layer for layer in layers.single_names)
         assert layers.half > layers.single
+
+
+def some_ranges(model: PraNet, precision: str) -> Ranges:
+    """Of noise: the form of the engine does not depend on them."""
+    network = lean_network(model, torch.float32)
+    return Ranges(precision, look(network, [torch.rand(1, 3, SIZE_PX, SIZE_PX)], precision), {})
+
+
+def eight_bit_convolutions(plan: bytes) -> int:
+    """How many convolutions of a TensorRT-RTX engine read images and weights in 8 bits.
+
+    An engine can be loaded only on a GPU, but tells of its tensors and kernels in plain text.
+    """
+    text = "\n".join(found.decode() for found in re.findall(rb"[\x20-\x7e\t]{5,}", plan))
+    tensors = re.findall(r'tensor=\{[^\n]*? name="([^"]*)"[^\n]*? type=(\w+)', text)
+    # Later ones of a name are of the engine's inside.
+    formats = dict(reversed(tensors))
+    read = re.findall(r"corrltn=\{[^\n]*? input=\{([^}]*)\}", text)
+    both = [[formats.get(name, "") for name in re.findall(r'"([^"]*)"', names)] for names in read]
+    return sum(
+        all(kind.startswith(("int8", "fp8")) for kind in kinds[:2]) for kinds in both if kinds[1:]
+    )
 
 
 def check_ends(conversion: Conversion, taken: str) -> None:
@@ -117,14 +151,14 @@ def _write(rows: list[dict[str, Any]], versions: dict[str, str]) -> None:
         "",
         ", ".join(f"{name} {version}" for name, version in versions.items()),
         "",
-        "| network | precision | operators | half layers | float layers | others "
-        "| engine MB | seconds |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
+        "| network | precision | operators | 8-bit convolutions | half layers | float layers "
+        "| others | engine MB | seconds |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     lines += [
-        f"| {row['network']} | {row['precision']} | {row['operators']} | {row['half_layers']} "
-        f"| {row['float_layers']} | {row['other_layers']} | {row['engine_mb']} "
-        f"| {row['seconds']} |"
+        f"| {row['network']} | {row['precision']} | {row['operators']} "
+        f"| {row['eight_bit_convolutions']} | {row['half_layers']} | {row['float_layers']} "
+        f"| {row['other_layers']} | {row['engine_mb']} | {row['seconds']} |"
         for row in rows
     ]
     lines += [
@@ -133,5 +167,10 @@ def _write(rows: list[dict[str, Any]], versions: dict[str, str]) -> None:
         "it. The 32 more of pvt_v2_b2, and its 48 others, work out the scale of each of its 16 "
         "attentions from a shape. `fp16, careful` is what `pranet-build` falls back to where half "
         "is too far from eager fp32: layer norms and matrix products in float.",
+        "",
+        "In int8 and fp8, all convolutions but those of single channels read 8-bit images and "
+        "weights, in the network and, as it tells of itself, in the serialised engine; ranges are "
+        "of noise. They count among the half layers too, as they write half; the others are those "
+        "that round.",
     ]
     (FOLDER / "tensorrt_conversion.md").write_text("\n".join(lines) + "\n")

@@ -24,6 +24,7 @@ FACTS = Facts(
     model="pranet_v2_lite0",
     shape=(1, 3, 352, 352),
     precision="fp16",
+    ranges="",
     torch="2.14.1",
     torch_tensorrt="2.14.0",
     tensorrt="11.1.0.106",
@@ -93,8 +94,8 @@ def test_says_what_was_built(run: Run, asked: dict[str, Any], tmp_path: Path) ->
     assert (asked["precision"], asked["size_px"], asked["folder"]) == ("fp16", 256, tmp_path)
     assert asked["checkpoint"].path.stem == "pranet_v2_lite0"
     rows = [line.replace("│", " ").split() for line in done.answers.splitlines()]
-    assert ["network", "207", "2", "0"] in rows
-    assert ["engine", "61", "2", "0"] in rows
+    assert ["network", "0", "207", "2", "0"] in rows
+    assert ["engine", "0", "61", "2", "0"] in rows
     assert "float   a cast, a sigmoid\n" in done.answers
     assert (
         "parity  relative error 0.003, largest 0.09, Dice 0.9998, over 8 frames\n" in done.answers
@@ -116,8 +117,8 @@ def test_says_that_it_was_careful(run: Run, asked: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--precision", "int8"], "int8 needs quantised weights"),
-        (["--precision", "fp8"], "fp8 needs quantised weights"),
+        (["--precision", "int8"], "int8 needs to know how large activations become; run: pranet"),
+        (["--precision", "fp8"], "fp8 needs to know how large activations become; run: pranet"),
         (["--precision", "fp4"], "Invalid value for '--precision'"),
         (["--backend", "onnx"], "Invalid value for '--backend'"),
         (["--size", "100"], "multiple of 32 px up to 4096, not 100"),
