@@ -14,7 +14,15 @@ from streamer.gpu.device import CudaDevice
 
 #: The one that all others are held against, in time and in what they compute.
 REFERENCE = "eager fp32"
-VARIANTS = (REFERENCE, "eager fp16", "graph fp16", "compiled fp16", "tensorrt fp16")
+VARIANTS = (
+    REFERENCE,
+    "eager fp16",
+    "graph fp16",
+    "compiled fp16",
+    "tensorrt fp16",
+    "tensorrt int8",
+    "tensorrt fp8",
+)
 
 Run = Callable[[], object]
 
@@ -41,7 +49,7 @@ def variant(name: str, model_name: str, example: Tensor) -> Iterator[tuple[Run, 
     device = CudaDevice()
     stream = device.stream()
     how, precision = name.split()
-    dtype = {"fp16": torch.float16, "fp32": torch.float32}[precision]
+    dtype = torch.float32 if precision == "fp32" else torch.float16
     given = example.to(dtype)
     network: Callable[[Tensor], Tensor]
     if how == "tensorrt":
