@@ -182,12 +182,17 @@ class Tracker:
         return found
 
     def _begin(self, region: Region, time_s: float, parent: int | None) -> _Object:
-        """Something new, or split from what was there, and then what that was counts for it."""
+        """Something new, or split from what was there, and then what that was counts for it.
+
+        A part counts as the whole did only where it is trusted itself: what breaks off a polyp's
+        outline for a frame is often nothing.
+        """
         begun = _Object(self.next_id, time_s, time_s, region, False, region.area_px)
         if parent is not None:
             older = self._objects[parent]
             begun.start_s = older.start_s
-            begun.confirmed, begun.velocity = older.confirmed, older.velocity
+            begun.confirmed = older.confirmed and self._is_trusted(region)
+            begun.velocity = older.velocity
             begun.sightings = deque(older.sightings)
         self.next_id += 1
         self._objects[begun.id] = begun

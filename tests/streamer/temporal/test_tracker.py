@@ -217,6 +217,21 @@ def test_the_parts_of_a_split_count_at_once() -> None:
     assert matched.tracks[2].confirmed
 
 
+def test_a_part_that_is_not_trusted_does_not_count_for_what_it_was_part_of() -> None:
+    film = Film(replace(SETTINGS, trust=0.6))
+    # Its 0.9 is right in three of five.
+    film.tracker.confidence = Scaling(1.0, math.log(1.5) - math.log(9))
+    film.settle(region(1, mean=0.95))
+    matched = film.show(
+        region(1, x=40, area_px=250, mean=0.95),
+        region(2, x=65, area_px=120, mean=0.89),
+        overlaps={(1, 1): 240, (1, 2): 110},
+    )
+
+    assert matched.tracks[1].confirmed
+    assert not matched.tracks[2].confirmed
+
+
 def test_ids_are_never_used_again() -> None:
     film = Film()
     film.settle(region(1))
