@@ -32,7 +32,7 @@ def prepare(task: Task) -> Run:
     """Load the network."""
     # As the command does: the stages run side by side already.
     cv2.setNumThreads(1)
-    segmenter = load_segmenter(task.model)
+    segmenter = load_segmenter(task.model, precision=task.precision)
     temporal = find_preset(task.temporal)
 
     def run(frames: int, output: str, on_mask: OnMask | None) -> None:

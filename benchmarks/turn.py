@@ -44,7 +44,7 @@ class Task:
         clip: video to read.
         model: checkpoint.
         onnx: the same network as ONNX.
-        temporal: preset of pranet-stream.
+        temporal, precision: of pranet-stream.
         encoder: ``x264``, or ``own`` for what the library would write by itself.
     """
 
@@ -52,6 +52,7 @@ class Task:
     model: str
     onnx: str
     temporal: str
+    precision: str
     encoder: str
 
 
@@ -67,10 +68,11 @@ def take_turn(prepare: Callable[[Task], Run], packages: tuple[str, ...]) -> None
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--frames", type=int, required=True)
     parser.add_argument("--temporal", default="off")
+    parser.add_argument("--precision", default="auto")
     parser.add_argument("--encoder", default="x264")
     parser.add_argument("--masks", type=Path)
     given = parser.parse_args()
-    task = Task(given.clip, given.model, given.onnx, given.temporal, given.encoder)
+    task = Task(given.clip, given.model, given.onnx, given.temporal, given.precision, given.encoder)
     run = prepare(task)
     _say("loaded", {name: version(name) for name in packages})
     run(WARM_UP_FRAMES, str(Path(given.output).with_stem("warm_up")), None)

@@ -21,7 +21,7 @@ import argparse, json, shutil, sys
 import numpy as np
 
 parser = argparse.ArgumentParser()
-for name in ("clip", "model", "onnx", "output", "masks", "px"):
+for name in ("clip", "model", "onnx", "output", "masks", "precision", "px"):
     parser.add_argument(f"--{name}")
 parser.add_argument("--frames", type=int)
 given = parser.parse_args()
