@@ -79,9 +79,9 @@ def precision(
     if output is not None:
         manifest = output / manifest.name
     if backend == "tensorrt":
-        from calibration.ranges import find_ranges
+        from calibration.ranges import choose_ranges
 
-        ranges = find_ranges(
+        ranges = choose_ranges(
             checkpoint, form, shown, held_out, tolerance=tolerance, tell=console.print
         )
         write_ranges(manifest, checkpoint, ranges)

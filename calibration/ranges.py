@@ -26,7 +26,7 @@ from streamer.engine.quantised import Ranges
 _BEYOND = {"int8": 1e-3, "fp8": 0.0}
 
 
-def find_ranges(
+def choose_ranges(
     checkpoint: CheckpointInfo,
     precision: str,
     pictures: Sequence[Image],
@@ -35,7 +35,7 @@ def find_ranges(
     tolerance: float = TOLERANCE,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Ranges:
-    """Find what each convolution's input is cut off at.
+    """Choose what each convolution's input is cut off at.
 
     All convolutions but those of single channels are put in 8 bits; where that loses more than is
     accepted, the parts that hurt most stay in half.

@@ -80,14 +80,14 @@ class TestTolerance:
         monkeypatch.setattr(ranges, "_asking", lambda _, network: network)
         monkeypatch.setattr(ranges, "mean_dice", score)
         monkeypatch.setattr(ranges, "look", self.all_alike)
-        found = ranges.find_ranges(read_info(small), "int8", [], [])
+        found = ranges.choose_ranges(read_info(small), "int8", [], [])
         assert found.facts["parts_kept"] == ["decoder"]
         assert found.facts["loss"] == 0
         assert not any(name.startswith("model.decoder.") for name in found.largest_inputs)
         assert any(name.startswith("model.attention.") for name in found.largest_inputs)
 
         with pytest.raises(EngineError, match=r"not accepted: .* loses 0.00 points .* than -1"):
-            ranges.find_ranges(read_info(small), "int8", [], [], tolerance=-1)
+            ranges.choose_ranges(read_info(small), "int8", [], [], tolerance=-1)
 
     @staticmethod
     def all_alike(network: nn.Module, *_: Any) -> dict[str, float]:
