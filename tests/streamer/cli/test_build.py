@@ -117,8 +117,6 @@ def test_says_that_it_was_careful(run: Run, asked: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--precision", "int8"], "int8 needs to know how large activations become; run: pranet"),
-        (["--precision", "fp8"], "fp8 needs to know how large activations become; run: pranet"),
         (["--precision", "fp4"], "Invalid value for '--precision'"),
         (["--backend", "onnx"], "Invalid value for '--backend'"),
         (["--size", "100"], "multiple of 32 px up to 4096, not 100"),
@@ -189,11 +187,21 @@ class TestPictures:
         return film(tmp_path / "clip.mp4", count=12)
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_8_bits_need_ranges(precision: str, run: Run, checkpoint: Path) -> None:
+    done = run("--precision", precision, "--model", checkpoint)
+
+    assert done.code == 2
+    (line,) = done.errors
+    assert line.startswith(f"pranet-build: {precision} needs to know how large activations become")
+    assert f"precision --backend tensorrt --precision {precision} --model {checkpoint} " in line
+
+
 def test_torch_is_not_loaded_for_a_wrong_option() -> None:
     """The entry point says what is wrong with the options at once."""
     script = (
         "import sys\nfrom streamer.cli.build import main\n"
-        "sys.argv = ['pranet-build', '--precision', 'int8']\n"
+        "sys.argv = ['pranet-build', '--model', 'nobody']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    print(end.code, 'torch' in sys.modules)\n"
     )
     done = subprocess.run(
