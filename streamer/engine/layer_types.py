@@ -15,6 +15,8 @@ MAX_CAREFUL_FLOAT_SHARE = 0.75
 _FLOAT = ("fp32", "float")
 _HALF = ("fp16", "half")
 _EIGHT = ("int8", "fp8", "float8")
+#: Inputs of a convolution.
+_IMAGE, _WEIGHTS = 0, 1
 
 
 @dataclass(frozen=True)
@@ -95,25 +97,17 @@ def types_of_network(network: Any) -> LayerTypes:
     return replace(types, eight=eight)
 
 
-#: Inputs of a convolution.
-_IMAGE, _WEIGHTS = 0, 1
-
-
 def types_of_engine(described: str) -> LayerTypes | None:
     """The formats in what an `IEngineInspector` says, as JSON; None if it tells no formats."""
     try:
-        layers = json.loads(described)["Layers"]
-        named = [
-            (str(layer["Name"]), _format(layer["Outputs"]))
-            for layer in layers
-            if isinstance(layer, dict)
-        ]
-    except (ValueError, KeyError, TypeError):
+        layers = [layer for layer in json.loads(described)["Layers"] if isinstance(layer, dict)]
+        named = [(str(layer["Name"]), _format(layer["Outputs"])) for layer in layers]
+        read = [_format(layer.get("Inputs", ())) for layer in layers]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     types = _count(named, "engine")
     if not types.half and not types.single:
         return None
-    read = (_format(layer.get("Inputs", ())) for layer in layers)
     return replace(types, eight=sum(_is_of(each, _EIGHT) for each in read))
 
 
