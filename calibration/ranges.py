@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibration.precision import TOLERANCE, Image, keep_what_hurts, mean_dice, part_of
+from calibration.precision import TOLERANCE, Ask, Image, keep_what_hurts, mean_dice, part_of
 from pranet.checkpoint import CheckpointInfo, load_model
 from pranet.data import Pair
 from streamer.engine.eager import ImageToProbability
@@ -52,7 +52,8 @@ def choose_ranges(
     model = load_model(checkpoint.path)
     images = ImageToProbability(model)
     plain = lean_network(model, torch.float32)
-    largest = look(plain, (_normalised(images, each) for each in pictures), precision)
+    normalised = (images.normalise(torch.from_numpy(each)[None]) for each in pictures)
+    largest = look(plain, normalised, precision)
     before = mean_dice(_asking(images, plain), validation)
 
     def trial(kept: Collection[str]) -> tuple[dict[str, float], float]:
@@ -108,19 +109,14 @@ def look(network: nn.Module, images: Iterable[Tensor], precision: str) -> dict[s
     return largest
 
 
-def _normalised(images: Any, picture: Image) -> Tensor:
-    pixels = torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float()
-    normalised: Tensor = (pixels - images.mean) / images.std
-    return normalised
-
-
-def _asking(images: Any, network: nn.Module) -> Callable[[Image], NDArray[np.float32]]:
+def _asking(images: Any, network: nn.Module) -> Ask:
     size = (images.model.config.input_size,) * 2
 
     @torch.inference_mode()
     def ask(image: Image) -> NDArray[np.float32]:
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        probability: NDArray[np.float32] = network(_normalised(images, small))[0].numpy()
+        normalised = images.normalise(torch.from_numpy(small)[None])
+        probability: NDArray[np.float32] = network(normalised)[0].numpy()
         return probability
 
     return ask

@@ -80,5 +80,8 @@ class ImageToProbability(torch.nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        return torch.sigmoid(self.model(normalised)[:, 0])
+        return torch.sigmoid(self.model(self.normalise(image))[:, 0])
+
+    def normalise(self, image: torch.Tensor) -> torch.Tensor:
+        """RGB (B, H, W, 3), 0…255 → what the bare network takes: (B, 3, H, W), float32."""
+        return (image.permute(0, 3, 1, 2).float() - self.mean) / self.std

@@ -208,8 +208,7 @@ def _build_near_enough(
 def _run(
     runner: PlanRunner, normaliser: ImageToProbability, frame: NDArray[np.uint8]
 ) -> Probability:
-    pixels = torch.from_numpy(frame)[None].permute(0, 3, 1, 2).float()
-    normalised = (pixels - normaliser.mean) / normaliser.std
+    normalised = normaliser.normalise(torch.from_numpy(frame)[None])
     probability: Probability = runner(normalised.to("cuda", runner.dtype))[0].cpu().numpy()
     return probability
 
