@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pranet.checkpoint import WEIGHTS_FOLDER, load_model, read_info
 from pranet.model import build_model
-from streamer.engine.network import NormalisedToProbability, cuda_network
+from streamer.engine.network import NormalisedToProbability, cuda_network, dtype_of
 from streamer.gpu.device import CudaDevice
 
 #: The one that all others are held against, in time and in what they compute.
@@ -49,7 +49,7 @@ def variant(name: str, model_name: str, example: Tensor) -> Iterator[tuple[Run, 
     device = CudaDevice()
     stream = device.stream()
     how, precision = name.split()
-    dtype = torch.float32 if precision == "fp32" else torch.float16
+    dtype = dtype_of(precision)
     given = example.to(dtype)
     network: Callable[[Tensor], Tensor]
     if how == "tensorrt":

@@ -12,17 +12,10 @@ from streamer.confidence import Calibration
 from streamer.engine import tensorrt
 from streamer.engine.base import EngineInfo, Precision
 from streamer.engine.gpu import STREAMS, GpuSegmenter
-from streamer.engine.network import cuda_network
+from streamer.engine.network import cuda_network, dtype_of
 from streamer.errors import EngineError
 from streamer.gpu.device import CudaDevice
 
-#: What the network takes.
-DTYPES = {
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "int8": torch.float16,
-    "fp8": torch.float16,
-}
 #: What PyTorch computes in.
 PRECISIONS = ("fp16", "fp32")
 
@@ -43,7 +36,7 @@ def load_cuda(
     chosen = _choose(precision, "cuda", PRECISIONS)
     device = CudaDevice()
     model = load_model(checkpoint.path)
-    network = cuda_network(model, DTYPES[chosen], compiled=compiled)
+    network = cuda_network(model, dtype_of(chosen), compiled=compiled)
     return _segmenter(
         (checkpoint, model.config, "cuda", chosen), network, device, torch.channels_last
     )
@@ -98,7 +91,7 @@ def _segmenter(
         calibration=Calibration.from_dict(checkpoint.probability),
     )
     shape = (1, 3, config.input_size, config.input_size)
-    blank = torch.zeros(shape, dtype=DTYPES[precision], device=device.place)
+    blank = torch.zeros(shape, dtype=dtype_of(precision), device=device.place)
     return GpuSegmenter(
         info,
         network,

@@ -30,6 +30,11 @@ class NormalisedToProbability(nn.Module):
 _EXAMPLE_PX = 64
 
 
+def dtype_of(precision: str) -> torch.dtype:
+    """What a network of a precision takes; what is not in 8 bits of an 8-bit one is in half."""
+    return torch.float32 if precision == "fp32" else torch.float16
+
+
 def lean_network(model: nn.Module, dtype: torch.dtype) -> NormalisedToProbability:
     """What a GPU engine compiles; on the CPU still.
 

@@ -18,7 +18,7 @@ from streamer.engine.eight_bits import put_in_8_bits, register_converter
 from streamer.engine.half_layers import LARGEST_STRIDE, float_layer_norms, floor_pools
 from streamer.engine.layer_types import LayerTypes, check_precision, types_of_engine
 from streamer.engine.manifest import Manifest
-from streamer.engine.network import lean_network
+from streamer.engine.network import dtype_of, lean_network
 from streamer.engine.parity import LIMITS, Parity, compare
 from streamer.engine.quantised import Ranges
 from streamer.engine.tensorrt import (
@@ -37,7 +37,7 @@ from streamer.frame import Probability
 #: Height and width in px → RGB pictures (S, S, 3).
 FramesOfSize = Callable[[int], Iterable[NDArray[np.uint8]]]
 
-#: Of the input, as TensorRT calls it; what is not in 8 bits of an 8-bit network is in half.
+#: As TensorRT calls them.
 _FORMATS = {torch.float16: "HALF", torch.float32: "FLOAT"}
 
 
@@ -139,7 +139,7 @@ def convert_model(
     Raises:
         EngineError: it does not convert as a whole, or not to that precision.
     """
-    dtype = torch.float32 if precision == "fp32" else torch.float16
+    dtype = dtype_of(precision)
     network = lean_network(model, torch.float32)
     if ranges is not None:
         try:
