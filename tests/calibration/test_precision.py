@@ -25,9 +25,6 @@ from streamer.engine.openvino import convert
 from streamer.engine.quantised import find_quantised
 from streamer.errors import EngineError
 
-#: Of the small network.
-SIZE_PX = 96
-
 
 class TestParts:
     def test_the_encoder_by_blocks_and_the_decoder_by_parts(self, small: Path) -> None:
@@ -131,7 +128,10 @@ class TestQuantising:
         weights.write_bytes(whole)
         assert find_quantised(checkpoint) == found
         torch.manual_seed(1)
-        save_model(build_model("pranet_v2_lite0", input_size=SIZE_PX).eval(), path)
+        save_model(
+            build_model("pranet_v2_lite0", input_size=int(checkpoint.config["input_size"])).eval(),
+            path,
+        )
         assert find_quantised(read_info(path)) is None
         found.xml.with_suffix(".json").write_text("{}")
         assert find_quantised(checkpoint) is None
