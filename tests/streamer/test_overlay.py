@@ -292,7 +292,8 @@ def test_what_is_tentative_is_drawn_thin_and_not_filled(draw: Draw) -> None:
 
 
 @given(
-    radius_px=st.floats(2, 300),
+    # At most 375 px from the middle of a canvas that is 900 px high.
+    radius_px=st.floats(2, 250),
     bend=st.floats(0, 0.5),
     turn=st.floats(0.3, 6.3),
     closed=st.booleans(),
