@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 Probability = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
+#: x, y, width, height in px of a map.
+Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,9 @@ class Tracks:
     all: tuple[Track, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Segmentation:
-    """What was found in one frame.
+    """What was found in one frame; its map is not written to.
 
     Attributes:
         probability: (h, w) at network size, 0…1: the network's plain sigmoid, or what the
@@ -103,3 +107,10 @@ class Segmentation:
     view: View
     threshold: float
     tracks: Tracks | None = None
+
+    @cached_property
+    def extent(self) -> Window:
+        """The window in px of the map around all that is inside; its sides are 0 if nothing is."""
+        inside = (self.probability >= self.threshold).view(np.uint8)
+        x, y, width, height = cv2.boundingRect(inside)
+        return x, y, width, height

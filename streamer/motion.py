@@ -16,13 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.frame import Labels, Probability, Segmentation, View
+from streamer.frame import Labels, Probability, Segmentation, View, Window
 from streamer.planes import bit_depth, planes
 
 Luma = NDArray[np.uint8]
 Flow = NDArray[np.float32]
-#: x, y, width, height in px of a map.
-Window = tuple[int, int, int, int]
 
 #: Size of the small image: that of 160x90, in whatever shape the view has, so that the cost is the
 #: same for all.
@@ -103,9 +101,10 @@ def find_motion(then: Luma, now: Luma, *, in_a_row: bool = False) -> Motion | No
         None if the second picture shows another scene.
     """
     flow = find_flow(then, now)
-    moved = _follow(then, flow, cv2.BORDER_REPLICATE)
+    places = np.asarray(cv2.add(flow, _grid(*now.shape)), np.float32)
+    moved = _follow(then, places, cv2.BORDER_REPLICATE)
     lit_then, lit_now = _lit(then), _lit(now)
-    known = np.asarray(cv2.min(_follow(lit_then, flow, cv2.BORDER_CONSTANT), lit_now), np.uint8)
+    known = np.asarray(cv2.min(_follow(lit_then, places, cv2.BORDER_CONSTANT), lit_now), np.uint8)
     known = np.asarray(cv2.compare(known, 255, cv2.CMP_EQ), np.uint8)  # type: ignore[call-overload]
     if cv2.countNonZero(known) < _LEAST_KNOWN * max(map(cv2.countNonZero, (lit_then, lit_now))):
         return None
@@ -227,11 +226,10 @@ def _lit(luma: Luma) -> Luma:
     return np.asarray(cv2.erode(seen, np.ones((3, 3), np.uint8)), np.uint8)
 
 
-def _follow(values: Luma, flow: Flow, border: int) -> Luma:
-    """Values of the earlier picture where the flow says that they are now."""
-    x, y = _places(*values.shape)
-    moved = cv2.remap(
-        values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=border
+def _follow(values: Luma, places: Flow, border: int) -> Luma:
+    """Values of the earlier picture where each px of the later one was in it."""
+    moved = cv2.remap(  # type: ignore[call-overload]
+        values, places, None, cv2.INTER_LINEAR, borderMode=border
     )
     return np.asarray(moved, np.uint8)
 
@@ -260,13 +258,5 @@ def _likeness(a: Luma, b: Luma, where: Luma) -> float:
 @lru_cache(maxsize=8)
 def _grid(height: int, width: int) -> Flow:
     """x and y of every pixel, (height, width, 2)."""
-    x, y = _places(height, width)
-    return np.stack(np.broadcast_arrays(x, y), axis=2)
-
-
-@lru_cache(maxsize=8)
-def _places(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """x (1, width) and y (height, 1) of every pixel."""
-    x = np.arange(width, dtype=np.float32)[None]
-    y = np.arange(height, dtype=np.float32)[:, None]
-    return x, y
+    rows, columns = np.indices((height, width), np.float32)
+    return np.stack((columns, rows), axis=2)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.confidence import Calibration
-from streamer.frame import Mask, Probability, Segmentation, Track
+from streamer.frame import Mask, Probability, Segmentation, Track, Window
 
 Points = NDArray[np.float64]
 
@@ -49,19 +49,17 @@ def find_objects(
         calibration: of the network that saw them.
     """
     probability, view = segmentation.probability, segmentation.view
-    x0, y0, width, height = _extent(segmentation)
+    x0, y0, width, height = segmentation.extent
     if width == 0:
         return []
     window = probability[y0 : y0 + height, x0 : x0 + width]
     inside = (window >= segmentation.threshold).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(inside)
-    sums = np.bincount(labels.ravel(), weights=window.ravel(), minlength=count)
-    tracks = _tracks_of(segmentation, (x0, y0, width, height), np.asarray(labels, np.int32), count)
+    tracks = _tracks_of(segmentation, np.asarray(labels, np.int32), count)
     across = view.width / probability.shape[1]
     down = view.height / probability.shape[0]
     found = []
-    for label in range(1, count):
-        x, y, width, height, area = (int(value) for value in stats[label])
+    for label, (x, y, width, height, area) in enumerate(stats[1:].tolist(), start=1):
         left, top = view.x + (x0 + x) * across, view.y + (y0 + y) * down
         box = (
             round(left),
@@ -72,7 +70,9 @@ def find_objects(
         area_px = round(area * across * down)
         track = tracks[label]
         if track is None:
-            found.append(DetectedObject(box, area_px, round(float(sums[label] / area), 4)))
+            part = np.s_[y : y + height, x : x + width]
+            mean = float(window[part].mean(dtype=np.float64, where=labels[part] == label))
+            found.append(DetectedObject(box, area_px, round(mean, 4)))
         else:
             # The steady map is raised in places; the track knows what the network said.
             mean, age_ms = round(track.confidence, 4), round(track.age_ms, 1)
@@ -87,16 +87,18 @@ def _judged(found: DetectedObject, calibration: Calibration) -> DetectedObject:
 
 
 def _tracks_of(
-    segmentation: Segmentation,
-    extent: tuple[int, int, int, int],
-    regions: NDArray[np.int32],
-    count: int,
+    segmentation: Segmentation, regions: NDArray[np.int32], count: int
 ) -> list[Track | None]:
-    """Which object each connected region is: the one that has most of its pixels."""
+    """Which object each connected region is: the one that has most of its pixels.
+
+    Args:
+        regions: numbers of the regions, from 1, in the `extent`.
+        count: of them, and the ground.
+    """
     tracks = segmentation.tracks
     if tracks is None or not tracks.all:
         return [None] * count
-    x, y, width, height = extent
+    x, y, width, height = segmentation.extent
     labels = tracks.labels[y : y + height, x : x + width]
     known = len(tracks.all) + 1
     shares = np.bincount(
@@ -108,13 +110,6 @@ def _tracks_of(
         tracks.all[place] if shares[region, 1 + place] else None
         for region, place in enumerate(best.tolist())
     ]
-
-
-def _extent(segmentation: Segmentation) -> tuple[int, int, int, int]:
-    """(x, y, width, height) in px of the map of all that is inside; the rest costs nothing."""
-    inside = (segmentation.probability >= segmentation.threshold).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(inside)
-    return x, y, width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +137,14 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
         regions: also make the regions.
     """
     probability, view = segmentation.probability, segmentation.view
-    x, y, width, height = _extent(segmentation)
+    x, y, width, height = segmentation.extent
     if width == 0:
         return Outline([], [], [])
     # One pixel around is enough for the interpolation; the rest of the map is not looked at.
     # From the outermost pixel centres to the map's edge, half a pixel on, it stays the same.
-    padded = cv2.copyMakeBorder(probability, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    window = padded[y : y + height + 2, x : x + width + 2]
     across = np.arange(x - 1, x + width + 1).clip(-0.5, probability.shape[1] - 0.5)
     down = np.arange(y - 1, y + height + 1).clip(-0.5, probability.shape[0] - 0.5)
-    generator = contourpy.contour_generator(across, down, window)
+    generator = _contours(across, down, _with_rim(probability, segmentation.extent))
     # What is exactly at the threshold is inside; for contourpy it would be outside.
     level = float(np.nextafter(np.float32(segmentation.threshold), np.float32(-1)))
     scale = np.array((view.width / probability.shape[1], view.height / probability.shape[0]))
@@ -170,9 +163,8 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
     filled: list[list[Points]] = []
     if regions:
         if tentative:
-            counted = cv2.copyMakeBorder(_counted(segmentation), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-            window = counted[y : y + height + 2, x : x + width + 2]
-            generator = contourpy.contour_generator(across, down, window)
+            counted = _with_rim(_counted(segmentation), segmentation.extent)
+            generator = _contours(across, down, counted)
         # The default fill type: per outer ring, its points with those of its holes and where
         # each ring begins.
         points, offsets = generator.filled(level, np.inf)[:2]
@@ -181,6 +173,36 @@ def find_outline(segmentation: Segmentation, *, regions: bool) -> Outline:
             for outer, ends in zip(points, offsets, strict=True)
         ]
     return Outline(lines, filled, tentative)
+
+
+def _with_rim(values: Probability, window: Window) -> Probability:
+    """A window of a map with one px more on each side, repeated where the map ends."""
+    x, y, width, height = window
+    rows = np.arange(y - 1, y + height + 1).clip(0, values.shape[0] - 1)
+    columns = np.arange(x - 1, x + width + 1).clip(0, values.shape[1] - 1)
+    return np.asarray(values[rows[:, None], columns], np.float32)
+
+
+def _contours(
+    across: Points, down: Points, values: Probability
+) -> contourpy.SerialContourGenerator:
+    """What `contourpy.contour_generator` makes of finite values, without its half of the time.
+
+    Args:
+        across, down: x of the columns and y of the rows.
+        values: (h, w).
+    """
+    serial = contourpy.SerialContourGenerator
+    return serial(
+        *np.meshgrid(across, down),
+        values.astype(np.float64),
+        None,  # type: ignore[arg-type]
+        corner_mask=False,
+        line_type=serial.default_line_type,
+        fill_type=serial.default_fill_type,
+        quad_as_tri=False,
+        z_interp=contourpy.ZInterp.Linear,
+    )
 
 
 def _is_tentative(segmentation: Segmentation, point: Points) -> bool:

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.confidence import Calibration
-from streamer.frame import Labels, Probability, Segmentation, Tracks, View
+from streamer.frame import Labels, Probability, Segmentation, Tracks, View, Window
 from streamer.motion import (
     Luma,
     Motion,
-    Window,
     extent,
     find_motion,
     find_places,
