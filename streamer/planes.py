@@ -1,6 +1,7 @@
 """A picture's planes as NumPy arrays, in place and in the picture's own format."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import av
 import numpy as np
@@ -45,18 +46,29 @@ def bit_depth(picture: av.VideoFrame) -> int:
 
 def planes(picture: av.VideoFrame) -> list[Plane]:
     """The planes of a picture in a `DRAWABLE` format."""
-    held: dict[int, list[int]] = {}
-    for component, layout in enumerate(picture.format.components):
-        held.setdefault(layout.plane, []).append(component)
+    width, height = picture.width, picture.height
+    deep, held = _layout(picture.format.name)
     found = []
-    for index, plane in enumerate(picture.planes):
-        components = tuple(held[index])
-        rows = _samples(plane, deep=bit_depth(picture) > 8).reshape(plane.height, -1)
-        samples = plane.width * len(components)
-        pixels = rows[:, :samples].reshape(plane.height, plane.width, len(components))
-        step = (-(-picture.width // plane.width), -(-picture.height // plane.height))
-        found.append(Plane(pixels, components, step))
+    for plane, components in zip(picture.planes, held, strict=True):
+        across, down = plane.width, plane.height
+        rows = _samples(plane, deep=deep).reshape(down, -1)
+        samples = rows[:, : across * len(components)].reshape(down, across, len(components))
+        found.append(Plane(samples, components, (-(-width // across), -(-height // down))))
     return found
+
+
+@lru_cache(maxsize=32)
+def _layout(pixel_format: str) -> tuple[bool, list[tuple[int, ...]]]:
+    """Whether samples have more than 8 bits, and which of Y, U, V each plane holds.
+
+    Remembered, since PyAV makes new objects at each look at a format, and planes are asked for
+    several times a picture.
+    """
+    components = av.VideoFormat(pixel_format).components
+    held: dict[int, list[int]] = {}
+    for component, place in enumerate(components):
+        held.setdefault(place.plane, []).append(component)
+    return components[0].bits > 8, [tuple(held[index]) for index in sorted(held)]
 
 
 def _samples(plane: VideoPlane, *, deep: bool) -> Samples:
