@@ -189,17 +189,19 @@ class Overlay:
                 plane.pixels[part] = codes
 
     def _draw_badge(self, picture: av.VideoFrame, status: str) -> None:
-        black, white = self._badge_codes(bit_depth(picture))
-        text = _render_badge(status, picture.height)
+        bits = bit_depth(picture)
+        black, white = self._badge_codes(bits)
         margin = _badge_margin_px(picture)
         for plane in planes(picture):
             across, down = plane.step
-            small = text[::down, ::across]
+            rows = _badge_rows(status, picture.height, plane.step, bits)
             top, left = margin // down, margin // across
-            window = plane.pixels[top : top + small.shape[0], left : left + small.shape[1]]
-            _mix(window, PLATE, [black[part] for part in plane.components])
-            small = small[: window.shape[0], : window.shape[1]]
-            _blend(window, small, [white[part] for part in plane.components])
+            window = plane.pixels[top : top + rows.shape[0], left : left + rows.shape[1]]
+            rows = rows[: window.shape[0], : window.shape[1]]
+            for place, part in enumerate(plane.components):
+                table = _badge_table(black[part], white[part], bits)
+                # Samples beyond the format's range, of a damaged picture, end in some colour.
+                window[..., place] = table.take(rows + window[..., place], mode="clip")
 
 
 def _badge_margin_px(picture: av.VideoFrame) -> int:
@@ -218,6 +220,24 @@ def _render_badge(status: str, height_px: int) -> Coverage:
     text = np.zeros(shape, np.uint8)
     cv2.putText(text, status, (pad, pad + height), font, scale, 255, thickness, cv2.LINE_AA)
     return text
+
+
+@lru_cache(maxsize=64)
+def _badge_rows(status: str, height_px: int, step: tuple[int, int], bits: int) -> NDArray[np.intp]:
+    """For each sample of a plane, the place in `_badge_table` at which its text's row begins."""
+    across, down = step
+    return _render_badge(status, height_px)[::down, ::across].astype(np.intp) << bits
+
+
+@lru_cache(maxsize=16)
+def _badge_table(black: int, white: int, bits: int) -> NDArray[np.uint16]:
+    """What old values become under the plate and its text, (256 · 2^bits,): a row a coverage.
+
+    Looked up in one step, it takes a quarter of the time of mixing both colours in.
+    """
+    plate = _mixed(np.arange(1 << bits, dtype=np.uint16), PLATE, black).astype(np.uint16)
+    coverage = np.arange(256, dtype=np.uint8)[:, None]
+    return _mixed(plate, coverage, white).astype(np.uint16).ravel()
 
 
 def _simplify(line: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -308,12 +328,7 @@ def _blend(window: Samples, coverage: Coverage, code: list[int]) -> None:
     window[rows, columns] = _mixed(window[rows, columns], coverage[rows, columns, None], code)
 
 
-def _mix(window: Samples, share: int, code: list[int]) -> None:
-    """Mix a colour into all of a window."""
-    window[:] = _mixed(window, share, code)
-
-
-def _mixed(old: Samples, share: Coverage | int, code: list[int]) -> NDArray[np.int32]:
+def _mixed(old: Samples, share: Coverage | int, code: list[int] | int) -> NDArray[np.int32]:
     """Old values with a share (0…255) of the colour."""
     before = old.astype(np.int32)
     return before + ((np.array(code, np.int32) - before) * np.asarray(share, np.int32) + 127) // 255
