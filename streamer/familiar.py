@@ -188,32 +188,36 @@ class FamiliarWatch:
 
     def __init__(self) -> None:
         self._familiar = bundled()
-        self._out_of_view = False
+        #: What was found so far.
+        self.out_of_view = False
         self._since_s: float | None = None
         self._looked_s = float("-inf")
 
     def look(self, frame: Frame, view: View, luma: Luma) -> bool:
         """Whether the pictures have been unlike those of the training for `HOLD_S`.
 
-        A picture in memory of a GPU is not looked at: nothing changes with it.
-
         Args:
             view: the analysed part of the picture.
             luma: `small_luma` of it.
         """
-        if 0 <= frame.time_s - self._looked_s < STEP_S or frame.picture.format.name == "cuda":
-            return self._out_of_view
+        if 0 <= frame.time_s - self._looked_s < STEP_S:
+            return self.out_of_view
         self._looked_s = frame.time_s
-        features = features_of(frame.picture, view, luma, frame.color)
+        picture = frame.picture
+        if picture.format.name == "cuda":
+            from streamer.gpu.surface import download
+
+            picture = download(picture)
+        features = features_of(picture, view, luma, frame.color)
         return self.take(self._familiar.distance(features) > 1, frame.time_s)
 
     def take(self, unlike: bool, time_s: float) -> bool:
         """The same for a picture that was looked at, at a media time; a jump back begins anew."""
-        if unlike == self._out_of_view:
+        if unlike == self.out_of_view:
             self._since_s = None
-            return self._out_of_view
+            return self.out_of_view
         if self._since_s is None or time_s < self._since_s:
             self._since_s = time_s
         if time_s - self._since_s >= HOLD_S:
-            self._out_of_view, self._since_s = unlike, None
-        return self._out_of_view
+            self.out_of_view, self._since_s = unlike, None
+        return self.out_of_view

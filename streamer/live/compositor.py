@@ -116,8 +116,11 @@ class Compositor:
         look = self._signal.look(sample_luma(frame.picture))
         view = self.view
         luma = self._small_luma(frame.picture, view)
-        out_of_view = self._familiar.look(frame, view, luma)
-        return Seen(frame, session, view, luma, look, now_ns, out_of_view)
+        return Seen(frame, session, view, luma, look, now_ns, self._familiar.out_of_view)
+
+    def look_closer(self, seen: Seen) -> None:
+        """Look whether the pictures are familiar, for those to come; none has to wait for it."""
+        self._familiar.look(seen.frame, seen.view, seen.luma)
 
     def fit(self, mask: Mask | None, seen: Seen) -> Segmentation | None:
         """The mask as it holds for a picture; None where it is too old or of another scene.
@@ -173,4 +176,4 @@ class Compositor:
 
 
 def _shows_something(segmentation: Segmentation) -> bool:
-    return bool(segmentation.probability.max() >= segmentation.threshold)
+    return segmentation.extent[2] > 0

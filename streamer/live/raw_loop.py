@@ -95,6 +95,7 @@ class RawLoop:
         composed = self._compose(seen, mask)
         self._outputs.offer(composed)
         now_ns = self._clock.now_ns()
+        self._compositor.look_closer(seen)
         if self._view_look is not None and not seen.look.flat:
             self._view_look.offer(seen)
         if mask is not None and composed.segmentation is not None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import av
 import cv2
@@ -16,6 +18,7 @@ from streamer import familiar
 from streamer.color import ColorDescription
 from streamer.familiar import HOLD_S, NAMES, STEP_S, Familiar, FamiliarWatch, bundled, features_of
 from streamer.frame import Frame, View
+from streamer.gpu import surface
 from streamer.motion import small_luma
 
 Image = NDArray[np.uint8]
@@ -141,6 +144,25 @@ class TestWatch:
         assert frames[1].time_s - frames[0].time_s >= HOLD_S
         told = [watch.look(frame, view, small_luma(white, view)) for frame in frames]
         assert told == [False, True]
+
+    def test_a_frame_on_a_gpu_is_looked_at_in_memory_of_the_host(
+        self, make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here = picture_of(np.full((48, 64, 3), 255, np.uint8), "nv12")
+        on_gpu = cast(av.VideoFrame, SimpleNamespace(format=SimpleNamespace(name="cuda")))
+        brought = []
+
+        def download(picture: av.VideoFrame) -> av.VideoFrame:
+            brought.append(picture)
+            return here
+
+        monkeypatch.setattr(surface, "download", download)
+        watch, view = FamiliarWatch(), View(0, 0, 64, 48)
+        frames = [replace(make_frame(pts), picture=on_gpu, color=FULL_601) for pts in (0, 1, 100)]
+        told = [watch.look(frame, view, small_luma(here, view)) for frame in frames]
+        assert told == [False, False, True]
+        # The one in the middle came too soon after the first.
+        assert brought == [on_gpu, on_gpu]
 
     def test_not_every_frame_is_looked_at(
         self, make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch

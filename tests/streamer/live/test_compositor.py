@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from streamer import familiar
 from streamer.color import ColorDescription
+from streamer.familiar import HOLD_S, STEP_S, bundled
 from streamer.frame import Frame, Segmentation, View
 from streamer.live.compositor import Compositor, Mask, Seen, copy_picture
 from streamer.live.signal import Look
@@ -180,6 +182,24 @@ def test_a_look_takes_the_view_for_moving_and_the_whole_for_the_signal(
     assert [seen.look.repeated for seen in looks] == [False, True, False]
     assert not any(seen.look.flat for seen in looks)
     assert (looks[0].session, looks[0].taken_ns) == (5, 77)
+
+
+def test_strange_pictures_are_told_of_those_that_follow(
+    make_frame: MakeFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closer look comes after a picture was shown."""
+    strange = bundled().mean + 1e6
+    monkeypatch.setattr(familiar, "features_of", lambda *_: strange)
+    compositor = make()
+    seen = []
+    for index in range(20):
+        seen.append(compositor.look(make_frame(index), 0, 0))
+        compositor.look_closer(seen[-1])
+
+    told_s = [each.frame.time_s for each in seen if each.out_of_view]
+    assert told_s[-1] == seen[-1].frame.time_s
+    # From the picture after the one that was looked at when it had lasted for so long.
+    assert HOLD_S < told_s[0] <= HOLD_S + STEP_S + 0.08
 
 
 @pytest.mark.parametrize("pixel_format", sorted(DRAWABLE))

@@ -75,6 +75,9 @@ class Others:
             self.clock.ns += round(self.drawing_ms * MS)
         return Composed(seen.frame, seen.frame.picture, fitted, [], str(state), None)
 
+    def look_closer(self, seen: Seen) -> None:
+        self.asked.append("look closer")
+
     def offer(self, what: Composed | Seen) -> None:
         self.asked.append("show" if isinstance(what, Composed) else "segment")
 
@@ -100,7 +103,7 @@ def test_the_network_has_a_picture_before_it_is_drawn(make_frame: MakeFrame, fla
     assert raw.handle(Grabbed(make_frame(), 0)) == 1
 
     asked = ["look"] if flat else ["look", "segment"]
-    assert others.asked == [*asked, "fit", "draw", "show"]
+    assert others.asked == [*asked, "fit", "draw", "show", "look closer"]
     assert looks.asked == ([] if flat else ["segment"])
     assert record.view(clock.now_ns())["ai_dropped"] == ({"flat": 1} if flat else {})
 
