@@ -8,6 +8,7 @@ import av
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from streamer.gpu.device import CudaStream
 from streamer.gpu.picture import YuvPicture
 from streamer.planes import planes
 
@@ -15,6 +16,8 @@ from streamer.planes import planes
 ON_GPU = "cuda"
 #: The layout of their planes.
 LAYOUT = "nv12"
+#: Rows of a picture begin at multiples of so many bytes, as FFmpeg's own do on a GPU.
+_ALIGNED_BYTES = 256
 
 
 def is_on_gpu(picture: av.VideoFrame) -> bool:
@@ -33,15 +36,46 @@ def as_tensors(picture: av.VideoFrame) -> YuvPicture:
     return YuvPicture.of_nv12(luma, chroma)
 
 
-def adopt(picture: av.VideoFrame) -> av.VideoFrame:
-    """The same picture in memory of its own, on the device that it is on.
+def adopt(picture: av.VideoFrame, place: torch.device | None = None) -> av.VideoFrame:
+    """The same picture in memory of its own, on the device that it is on or on another one.
 
     A decoder has few surfaces, and stops when all of them are held; it may also predict later
     pictures from this one. The copy is made on CUDA's default stream, where FFmpeg decodes.
+
+    Args:
+        picture: in NV12, with even sides.
+        place: where the copy is to be; None for where the picture is.
     """
-    stored = [from_dlpack(plane.__dlpack__()).clone() for plane in picture.planes]
-    own = av.VideoFrame.from_dlpack(tuple(stored), format=LAYOUT, primary_ctx=True)
-    return _tagged(own, picture)
+    luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in picture.planes)
+    rows, width = luma.shape
+    # One piece of memory with the chroma right below the luma: NVENC is only told where it begins.
+    pitch = -(-width // _ALIGNED_BYTES) * _ALIGNED_BYTES
+    shape = (rows + chroma.shape[0], pitch)
+    memory = torch.empty(shape, dtype=torch.uint8, device=place or luma.device)[:, :width]
+    own = (memory[:rows], memory[rows:].view(chroma.shape))
+    for target, plane in zip(own, (luma, chroma), strict=True):
+        target.copy_(plane)
+    # The copy has put this thread in torch's context; see `enter_context`.
+    made = av.VideoFrame.from_dlpack(own, format=LAYOUT, current_ctx=True)
+    return _tagged(made, picture)
+
+
+def enter_context() -> None:
+    """Put the calling thread in torch's CUDA context, for FFmpeg to share; nothing without a GPU.
+
+    FFmpeg shares the context that is current. Asked for the primary one, which is the same, it says
+    "Operation not supported" where torch was there first: torch makes it with other flags.
+    """
+    if torch.cuda.is_available():
+        torch.zeros(1, device=ON_GPU)
+
+
+def settle() -> None:
+    """Wait for all that is on CUDA's default stream, where pictures are decoded and drawn upon.
+
+    For whoever reads a picture without torch, such as NVENC: no stream of its own would wait.
+    """
+    CudaStream(torch.cuda.default_stream()).record().wait()
 
 
 def download(picture: av.VideoFrame) -> av.VideoFrame:

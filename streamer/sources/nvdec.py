@@ -10,9 +10,13 @@ LAYOUT = "nv12"
 
 
 def nvdec() -> HWAccel:
-    """For `av.open`: decode on the first GPU, in the CUDA context that PyTorch is in."""
-    # By default PyAV would fall back to the CPU without a word.
-    return HWAccel("cuda", allow_software_fallback=False, is_hw_owned=True)
+    """For `av.open`, at once and by the same thread: decode in PyTorch's CUDA context."""
+    from streamer.gpu.surface import enter_context
+
+    enter_context()
+    # By default PyAV would fall back to the CPU without a word, and ask for the primary context.
+    options: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
+    return HWAccel("cuda", allow_software_fallback=False, is_hw_owned=True, options=options)
 
 
 def check_on_gpu(picture: av.VideoFrame, name: str) -> None:

@@ -13,7 +13,7 @@ from streamer.frame import Frame
 from streamer.planes import planes
 from streamer.sources import file as file_module
 from streamer.sources import open_source
-from streamer.sources.nvdec import check_on_gpu
+from streamer.sources.nvdec import check_on_gpu, nvdec
 
 
 @pytest.fixture
@@ -50,6 +50,11 @@ def test_auto_takes_the_cpu_and_says_why(clip: Path, caplog: pytest.LogCaptureFi
 def test_gpu_insists(clip: Path) -> None:
     with pytest.raises(SourceError, match="NVDEC cannot be used"):
         open_source(str(clip), decode="gpu")
+
+
+def test_decoder_shares_the_context_that_torch_has_made() -> None:
+    """FFmpeg refuses it as the primary context, which PyAV asks for where nothing else is said."""
+    assert nvdec().options == {"primary_ctx": "0", "current_ctx": "1"}
 
 
 def test_pictures_that_came_from_the_cpu_after_all_are_noticed() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils.dlpack import from_dlpack
 
 from streamer.color import ColorDescription
 from streamer.frame import Segmentation, Track, Tracks, View
@@ -179,3 +180,14 @@ class TestSurface:
         planes(made)[0].pixels[:] = 0
         for one, other in zip(planes(own), planes(picture()), strict=True):
             np.testing.assert_array_equal(one.pixels, other.pixels)
+
+    def test_planes_of_an_own_picture_are_one_piece_of_memory(
+        self, picture: Callable[[], av.VideoFrame]
+    ) -> None:
+        """NVENC is told where the luma begins, and takes the chroma to lie right below it."""
+        own = adopt(picture())
+        luma, chroma = own.planes
+        begin, below = (from_dlpack(plane.__dlpack__()).data_ptr() for plane in (luma, chroma))
+
+        assert luma.line_size == chroma.line_size == 512
+        assert below - begin == 512 * HEIGHT_PX
