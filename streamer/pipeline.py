@@ -9,7 +9,7 @@ stage holds up the ones before it and nothing is dropped.
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic, monotonic_ns, process_time
 from typing import Any
 
@@ -25,6 +25,7 @@ from streamer.motion import Luma, Motion, small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
 from streamer.sinks.base import Composed, Sink
+from streamer.sinks.handing import hand_out
 from streamer.sources.base import Item, Source
 from streamer.temporal import DEFAULT_PRESET, PRESETS, DetectionLog, Stabiliser, Temporal
 from streamer.view import find_view
@@ -344,18 +345,11 @@ class Pipeline:
             objects = find_objects(segmentation, self._segmenter.info.calibration)
             status = f"{self._status} | {OUT_OF_VIEW}" if item.out_of_view else self._status
             picture = self._overlay.draw(frame.picture, segmentation, status, item.on_gpu, view)
-            if picture.format.name == "cuda":
-                from streamer.gpu.surface import download
-
-                # Once for all sinks, which are the host's.
-                picture = download(picture)
-                frame = replace(frame, picture=picture)
         with self._times.measure("write"):
             composed = Composed(
                 frame, picture, segmentation, objects, view=view, out_of_view=item.out_of_view
             )
-            for sink in self._sinks:
-                sink.write(composed)
+            hand_out(composed, self._sinks)
         self._times.add_since("total", frame.decoded_ns)
         self.result.frames_out += 1
         self.result.frames_out_of_view += item.out_of_view

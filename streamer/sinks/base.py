@@ -43,7 +43,11 @@ class Composed:
 
 
 class Sink(Protocol):
-    """One output. It is opened when it is made, so a bad path is known before the first frame."""
+    """One output. It is opened when it is made, so a bad path is known before the first frame.
+
+    A sink with an attribute `takes_gpu_pictures` that is true gets pictures on the GPU as they are,
+    finished; all others get them in memory of the host. See `hand_out`.
+    """
 
     def write(self, composed: Composed) -> None:
         """Take one frame.

@@ -69,6 +69,9 @@ class EventSink:
         wall: the run's wall time; None leaves the lines as file mode has them.
     """
 
+    #: Pictures are not looked at.
+    takes_gpu_pictures = True
+
     def __init__(self, path: Path | str, *, wall: WallTime | None = None) -> None:
         self._path = prepare_path(path)
         self._wall = wall

@@ -30,6 +30,9 @@ def open_mask_sink(name: Path | str, info: SourceInfo) -> Sink:
 class MaskVideoSink:
     """FFV1, 8-bit gray, 0 or 255, with the source's times."""
 
+    #: Of a picture only the size counts.
+    takes_gpu_pictures = True
+
     def __init__(self, path: Path, info: SourceInfo) -> None:
         refuse_source(path, info)
         self._writer = ContainerWriter(
@@ -61,6 +64,9 @@ class MaskVideoSink:
 
 class MaskFolderSink:
     """One PNG per frame, named by its index."""
+
+    #: See `MaskVideoSink`.
+    takes_gpu_pictures = True
 
     def __init__(self, path: Path, info: SourceInfo) -> None:
         self._folder = path
