@@ -1,6 +1,7 @@
 """Where pictures and findings go."""
 
 from streamer.sinks.base import Composed, Sink
+from streamer.sinks.encoder import Encoder, EncoderChoice, choose_encoder
 from streamer.sinks.events import EventSink, WallTime
 from streamer.sinks.masks import MaskFolderSink, MaskVideoSink, open_mask_sink
 from streamer.sinks.preview import PreviewSink
@@ -12,6 +13,8 @@ from streamer.sinks.window import WindowSink
 
 __all__ = [
     "Composed",
+    "Encoder",
+    "EncoderChoice",
     "EventSink",
     "MaskFolderSink",
     "MaskVideoSink",
@@ -23,5 +26,6 @@ __all__ = [
     "VideoSink",
     "WallTime",
     "WindowSink",
+    "choose_encoder",
     "open_mask_sink",
 ]

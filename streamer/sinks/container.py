@@ -125,19 +125,25 @@ class ContainerWriter:
         if picture is not None and pts is not None and pts >= self._next_key_pts:
             picture.pict_type = PictureType.I
             self._next_key_pts = pts + self._key_interval
-        if not self.video.codec_context.is_open:
-            self._open_encoder()
         with reporting_errors(self._path):
-            self._container.mux(self.video.encode(picture))
+            self._container.mux(self._encoded(picture))
 
-    def _open_encoder(self) -> None:
+    def _encoded(self, picture: av.VideoFrame | None) -> "list[av.Packet[av.VideoStream]]":
         try:
-            self.video.codec_context.open()
+            # Opens the encoder with the first picture, for one on a GPU says which GPU it is.
+            return self.video.encode(picture)
         except av.FFmpegError as error:
+            if self.has_begun:
+                raise
             raise OutputError(
                 f"{self._path}: cannot be written "
                 "(the encoder refuses the size of the pictures or its settings)"
             ) from error
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the encoder has been opened, which it is with the first picture."""
+        return self.video.codec_context.is_open
 
     def copy(self, packet: AudioPacket) -> None:
         """Write one packet of the audio source as it is.
@@ -165,7 +171,7 @@ class ContainerWriter:
         if self._closed:
             return
         self._closed = True
-        if not self.video.codec_context.is_open:
+        if not self.has_begun:
             return  # not one picture came
         try:
             self.encode(None)

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 
 from streamer.sinks.base import Composed
+from streamer.sinks.encoder import X264, EncoderChoice
 from streamer.sinks.video import VideoSink
 from streamer.sources.base import SourceInfo
 
@@ -19,7 +20,7 @@ class RawSink(VideoSink):
     Args:
         path: ``.mp4`` or ``.mkv``; ``.mkv`` if exact.
         info: the source whose pictures come.
-        preset, quality: of x264, see `VideoSink`.
+        preset, quality, encoder: see `VideoSink`.
         exact: FFV1 instead of H.264: every sample keeps its value. About ten times as large.
         began: see `ContainerWriter`.
 
@@ -35,9 +36,12 @@ class RawSink(VideoSink):
         preset: str = "ultrafast",
         quality: int = QUALITY,
         exact: bool = False,
+        encoder: EncoderChoice = X264,
         began: datetime | None = None,
     ) -> None:
-        super().__init__(path, info, preset=preset, quality=quality, exact=exact, began=began)
+        super().__init__(
+            path, info, preset=preset, quality=quality, exact=exact, encoder=encoder, began=began
+        )
 
     def chosen(self, composed: Composed) -> av.VideoFrame:
         """The picture that is recorded: the one without markers."""

@@ -1,6 +1,10 @@
 """Pictures as a video file: H.264, or FFV1 where every bit counts."""
 
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import av
@@ -12,7 +16,11 @@ from streamer.errors import OutputError
 from streamer.planes import blank_like, pad_to_even, planes
 from streamer.sinks.base import Composed, refuse_source
 from streamer.sinks.container import ContainerWriter
+from streamer.sinks.encoder import X264, EncoderChoice
+from streamer.sinks.nvenc import CODEC, ON_GPU, nvenc_options
 from streamer.sources.base import SourceInfo
+
+logger = logging.getLogger(__name__)
 
 #: FFmpeg's colour space of RGB; some decoders leave it on gray pictures.
 _RGB = 0
@@ -23,6 +31,16 @@ _EXACT_OPTIONS = {"g": "1", "level": "3", "slicecrc": "1"}
 _SAME_SAMPLES = {"nv12": "yuv420p", **{f"yuvj{n}p": f"yuv{n}p" for n in (420, 422, 444)}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """An encoder, its options, the format it is given, and whether sides are made even for it."""
+
+    codec: str
+    options: dict[str, str]
+    pixel_format: str
+    pad: bool = False
+
+
 class VideoSink:
     """Encodes pictures in the source's own pixel format and time base, audio copied along.
 
@@ -30,8 +48,9 @@ class VideoSink:
         path: ``.mp4`` or ``.mkv``.
         info: the source whose pictures come.
         preset: x264's; faster ones make larger files.
-        quality: x264's constant rate factor, 0 (lossless) … 51.
+        quality: x264's constant rate factor, 0 (lossless) … 51, or NVENC's quantiser.
         exact: FFV1 in a ``.mkv`` file instead of H.264: every sample keeps its value.
+        encoder: of H.264, see `choose_encoder`. NVENC takes pictures on the GPU as they are.
         began: see `ContainerWriter`.
 
     Raises:
@@ -46,51 +65,66 @@ class VideoSink:
         preset: str = "ultrafast",
         quality: int = 20,
         exact: bool = False,
+        encoder: EncoderChoice = X264,
         began: datetime | None = None,
     ) -> None:
         refuse_source(path, info)
         if exact and Path(path).suffix.lower() != ".mkv":
             raise OutputError(f"{path}: exact recordings need a .mkv file")
-        pixel_format = info.pixel_format
-        if exact:
-            pixel_format = _SAME_SAMPLES.get(pixel_format, pixel_format)
-        # In live mode other threads hold the same pictures, and encoding writes to their fields.
-        self._copy = info.live or pixel_format != info.pixel_format
-        self._pixel_format = pixel_format
-        self._pad = not exact and pixel_format != "gray" and "444" not in pixel_format
-        self._writer = ContainerWriter(
-            path,
-            codec="ffv1" if exact else "libx264",
-            options=_EXACT_OPTIONS if exact else {"preset": preset, "crf": str(quality), "bf": "0"},
-            width=info.width + (info.width % 2 if self._pad else 0),
-            height=info.height + (info.height % 2 if self._pad else 0),
-            pixel_format=pixel_format,
-            rate=info.rate,
-            time_base=info.time_base,
-            audio=info.audio,
-            began=began,
-        )
-        video = self._writer.video
-        # The network needs the cores; sliced threads of x264 would only fight it for them.
-        video.thread_count = max(1, usable_cores() // 2)
-        if info.pixel_aspect:
-            video.codec_context.sample_aspect_ratio = info.pixel_aspect
-        self._tagged = False
+        self._info = info
+        self._coding = _ffv1(info) if exact else _x264(info, preset, quality)
+        # What takes over should the first picture not be encoded.
+        self._spare: _Coding | None = None
+        if encoder.name == "NVENC" and not exact:
+            self._spare = self._coding if encoder.replaceable else None
+            self._coding = _nvenc(info, quality)
+        self._open = partial(_writer, path, info, began)
+        self._writer = self._open(self._coding)
+
+    @property
+    def takes_gpu_pictures(self) -> bool:
+        """See `Sink`."""
+        return self._coding.pixel_format == ON_GPU
 
     def write(self, composed: Composed) -> None:
         """See `Sink.write`."""
-        picture = self.chosen(composed)
-        if self._copy:
-            picture = copy_picture(picture, self._pixel_format)
-        if self._pad:
-            picture = pad_to_even(picture)
-        # A type kept from the source would force x264 to repeat the source's frame types.
+        spare, self._spare = self._spare, None
+        try:
+            self._encode(composed)
+        except OutputError as error:
+            if spare is None:
+                raise
+            # Consumer cards have few sessions, and others may have taken them meanwhile.
+            logger.warning("%s; x264 takes over from NVENC", error)
+            with suppress(OutputError):
+                self._writer.close()
+        else:
+            return
+        self._coding, self._writer = spare, self._open(spare)
+        self._encode(composed)
+
+    def _encode(self, composed: Composed) -> None:
+        picture = self._prepared(self.chosen(composed))
+        # A type kept from the source would force the encoder to repeat the source's frame types.
         picture.pict_type = av.video.frame.PictureType.NONE
-        if not self._tagged:
-            self._tagged = True
+        if not self._writer.has_begun:
             _copy_color_tags(picture, self._writer.video.codec_context)
         picture.pts, picture.time_base = composed.frame.pts, composed.frame.time_base
         self._writer.encode(picture)
+
+    def _prepared(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture as the encoder takes it."""
+        pixel_format = self._coding.pixel_format
+        if pixel_format == ON_GPU:
+            return picture
+        if picture.format.name == ON_GPU:
+            from streamer.gpu.surface import download
+
+            picture = download(picture)
+        # In live mode other threads hold the same pictures, and encoding writes to their fields.
+        if self._info.live or pixel_format != self._info.pixel_format:
+            picture = copy_picture(picture, pixel_format)
+        return pad_to_even(picture) if self._coding.pad else picture
 
     def chosen(self, composed: Composed) -> av.VideoFrame:
         """The picture that is recorded: the one with the markers."""
@@ -103,6 +137,45 @@ class VideoSink:
     def close(self) -> None:
         """See `Sink.close`."""
         self._writer.close()
+
+
+def _ffv1(info: SourceInfo) -> _Coding:
+    pixel_format = _SAME_SAMPLES.get(info.pixel_format, info.pixel_format)
+    return _Coding("ffv1", _EXACT_OPTIONS, pixel_format)
+
+
+def _x264(info: SourceInfo, preset: str, quality: int) -> _Coding:
+    options = {"preset": preset, "crf": str(quality), "bf": "0"}
+    pad = info.pixel_format != "gray" and "444" not in info.pixel_format
+    return _Coding("libx264", options, info.pixel_format, pad)
+
+
+def _nvenc(info: SourceInfo, quality: int) -> _Coding:
+    # NVDEC leaves its pictures on the GPU.
+    pixel_format = ON_GPU if info.decoder == "NVDEC" else info.pixel_format
+    return _Coding(CODEC, nvenc_options(quality), pixel_format)
+
+
+def _writer(
+    path: Path | str, info: SourceInfo, began: datetime | None, coding: _Coding
+) -> ContainerWriter:
+    writer = ContainerWriter(
+        path,
+        codec=coding.codec,
+        options=coding.options,
+        width=info.width + (info.width % 2 if coding.pad else 0),
+        height=info.height + (info.height % 2 if coding.pad else 0),
+        pixel_format=coding.pixel_format,
+        rate=info.rate,
+        time_base=info.time_base,
+        audio=info.audio,
+        began=began,
+    )
+    # The network needs the cores; sliced threads of x264 would only fight it for them.
+    writer.video.thread_count = max(1, usable_cores() // 2)
+    if info.pixel_aspect:
+        writer.video.codec_context.sample_aspect_ratio = info.pixel_aspect
+    return writer
 
 
 def copy_picture(picture: av.VideoFrame, pixel_format: str | None = None) -> av.VideoFrame:
