@@ -24,6 +24,8 @@ from streamer.engine.cache import cache_folder
 from streamer.engine.choice import choose_backend
 from streamer.errors import StreamError
 from streamer.settings import load_settings, proposed_path, settings_path
+from streamer.sinks.nvenc import CODEC as NVENC
+from streamer.sinks.nvenc import why_no_nvenc
 from streamer.sources.devices import list_devices
 
 _DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg2video", "mjpeg", "rawvideo")
@@ -126,9 +128,18 @@ def _cuda() -> Iterator[Finding]:
         yield Finding(
             "nvdec", has, "FFmpeg can ask for it (--decode gpu)", "" if has else _OWN_FFMPEG
         )
+        yield _nvenc()
     else:
         remedy = "https://pytorch.org/get-started/locally names the build for the driver"
         yield Finding("cuda", False, f"PyTorch {torch.__version__} cannot use the GPU", remedy)
+
+
+def _nvenc() -> Finding:
+    if not _has_codec(NVENC, "w"):
+        return Finding("nvenc", False, "this FFmpeg has none (--encoder gpu)", _OWN_FFMPEG)
+    missing = why_no_nvenc()
+    # Nothing to add where the GPU has no such engine.
+    return Finding("nvenc", None if missing else True, missing or "encodes H.264 (--encoder gpu)")
 
 
 def _model() -> Iterator[Finding]:

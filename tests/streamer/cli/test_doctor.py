@@ -109,6 +109,33 @@ def test_a_driver_alone_does_not_make_the_gpu_work(
     assert found["cuda"].works is usable
     assert bool(found["cuda"].remedy) is not usable
     assert ("nvdec" in found) is usable
+    assert ("nvenc" in found) is usable
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "works", "told"),
+    [
+        (None, True, "encodes H.264 (--encoder gpu)"),
+        ("NVENC cannot be used (why)", None, "NVENC cannot be used (why)"),
+    ],
+)
+def test_nvenc_is_tried(
+    monkeypatch: pytest.MonkeyPatch, hindrance: str | None, works: bool | None, told: str
+) -> None:
+    monkeypatch.setattr(doctor, "why_no_nvenc", lambda: hindrance)
+
+    found = doctor._nvenc()
+
+    assert (found.works, found.found, found.remedy) == (works, told, "")
+
+
+def test_an_ffmpeg_without_nvenc_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "NVENC", "h264_of_nobody")
+
+    found = doctor._nvenc()
+
+    assert found.works is False
+    assert "--no-binary av" in found.remedy
 
 
 def test_what_auto_takes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
