@@ -3,19 +3,19 @@
 from contextlib import closing
 from pathlib import Path
 
-from pranet.checkpoint import read_info
 from streamer import report as reports
 from streamer.cli.console import console, describe, progress, summarise
+from streamer.cli.encoders import find_encoder, is_network_on_gpu
 from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
-from streamer.engine.choice import choose_backend
 from streamer.errors import OutputError, StreamError
 from streamer.frame import View
 from streamer.pipeline import Pipeline, RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
+from streamer.sinks.encoder import X264
 from streamer.sources import Decode, Source, SourceInfo, open_source, resolve_source
 from streamer.view import DEFAULT, find_view
 from streamer.view_watch import ViewWatch, look_ahead
@@ -53,6 +53,9 @@ def run(options: Options, source: str, settings: Settings) -> bool:
             )
         view = _view(options, source, settings, opened.info)
         describe(opened.info)
+        encoder = X264
+        if options.output:
+            encoder = find_encoder(options, "--output", opened.info, quality=options.quality)
         segmenter = load_segmenter(
             options.model,
             backend=options.backend,
@@ -67,6 +70,7 @@ def run(options: Options, source: str, settings: Settings) -> bool:
                     opened.info,
                     preset=options.encoder_preset,
                     quality=options.quality,
+                    encoder=encoder,
                 )
             )
         if options.masks:
@@ -107,10 +111,7 @@ def _where_to_decode(options: Options) -> Decode:
     """On the GPU only where the network is as well: else each picture would cross twice."""
     if options.decode != "auto":
         return options.decode
-    backend: str = options.backend
-    if backend == "auto":
-        backend = choose_backend(read_info(options.model), options.precision).backend
-    return "auto" if backend in ("cuda", "tensorrt") else "cpu"
+    return "auto" if is_network_on_gpu(options) else "cpu"
 
 
 def _run(

@@ -11,6 +11,7 @@ from types import FrameType
 
 from streamer import report as reports
 from streamer.cli.console import console, describe_live, live_progress, summarise_live
+from streamer.cli.encoders import find_encoder
 from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs, why_no_window
 from streamer.cli.signals import stopping_on_signals
@@ -26,6 +27,7 @@ from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sinks.events import WallTime
 from streamer.sinks.preview import PreviewSink
+from streamer.sinks.raw import QUALITY as RAW_QUALITY
 from streamer.sinks.raw import RawSink
 from streamer.sinks.rotation import RotatingSink
 from streamer.sinks.snapshot import SnapshotSink
@@ -162,17 +164,25 @@ class _LiveRun:
     def _overlay_video(self, info: SourceInfo) -> Sink:
         assert self._options.output is not None
         preset, quality = self._options.encoder_preset, self._options.quality
+        encoder = find_encoder(self._options, "--output", info, quality=quality)
         return self._in_parts(
             self._options.output,
-            lambda path: VideoSink(path, info, preset=preset, quality=quality, began=self._now()),
+            lambda path: VideoSink(
+                path, info, preset=preset, quality=quality, encoder=encoder, began=self._now()
+            ),
         )
 
     def _raw_video(self, info: SourceInfo) -> Sink:
         assert self._options.raw_output is not None
         preset, exact = self._options.encoder_preset, self._options.raw_exact
+        encoder = find_encoder(
+            self._options, "--raw-output", info, quality=RAW_QUALITY, exact=exact
+        )
         return self._in_parts(
             self._options.raw_output,
-            lambda path: RawSink(path, info, preset=preset, exact=exact, began=self._now()),
+            lambda path: RawSink(
+                path, info, preset=preset, exact=exact, encoder=encoder, began=self._now()
+            ),
         )
 
     def _now(self) -> datetime:

@@ -13,6 +13,7 @@ from streamer.engine import Backend, Precision
 from streamer.errors import StreamError
 from streamer.overlay import Style, parse_color
 from streamer.settings import Settings, load_settings
+from streamer.sinks.encoder import Encoder
 from streamer.sources import Decode
 from streamer.temporal import DEFAULT_POINT, Temporal, find_steadying
 from streamer.view import Asked, parse_view
@@ -106,7 +107,15 @@ class Options:
     encoder_preset: Annotated[Preset, _option(_OUT, "x264 preset of the overlay video.")] = (
         "ultrafast"
     )
-    quality: Annotated[int, _option(_OUT, "x264 CRF; 0 is lossless.", min=0, max=51)] = 20
+    quality: Annotated[
+        int, _option(_OUT, "x264 CRF, or NVENC's quantiser; 0 is lossless.", min=0, max=51)
+    ] = 20
+    encoder: Annotated[
+        Encoder,
+        _option(
+            _OUT, "Of H.264 video; auto: on the GPU (NVENC) if the network is there and it can."
+        ),
+    ] = "auto"
     raw_output: Annotated[
         Path | None, _option(_LIVE, "Video without markers: .mp4 or .mkv; H.264, CRF 10.")
     ] = None
