@@ -21,7 +21,7 @@ from demos.gpu_check.report import write_report
 MODELS = ("pranet_v2_lite0", "pranet_v2_res2net50", "pranet_v2_pvt_v2_b2")
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("pictures", "networks", "pipeline", "stability")
+PARTS = ("pictures", "networks", "pipeline", "encoding", "stability")
 
 
 def main(
@@ -34,9 +34,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Of the stability run.")] = 60.0,
     patience_s: Annotated[float, typer.Option(help="For compiling all networks.")] = 240.0,
     frames: Annotated[int, typer.Option(help="Of the pipeline run.")] = 1500,
-    parts: Annotated[
-        str, typer.Option(help="Which parts.")
-    ] = "networks,pictures,pipeline,stability",
+    parts: Annotated[str, typer.Option(help="Which parts.")] = ",".join(PARTS),
 ) -> None:
     """Check and measure this machine's GPU."""
     import torch
@@ -63,6 +61,7 @@ def main(
     part("pictures", _pictures)
     part("networks", lambda: _networks(models.split(","), batches, repeats, patience_s))
     part("pipeline", lambda: _pipeline(frames))
+    part("encoding", _encoding)
     part("stability", lambda: _stability(seconds))
 
 
@@ -83,18 +82,33 @@ def _pipeline(frames: int) -> Any:
     from streamer.engine.cuda import load_cuda
 
     segmenter = load_cuda(read_info(DEFAULT_MODEL))
+    return _each(
+        {
+            "from memory": lambda: check_pipeline(segmenter, frames),
+            "live, 60 fps": lambda: check_live(segmenter, 15.0),
+            "NVDEC": lambda: check_video_engines(segmenter),
+        }
+    )
+
+
+def _each(works: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What each of them finds, or how it failed."""
     found: dict[str, Any] = {}
-    works: dict[str, Callable[[], Any]] = {
-        "from memory": lambda: check_pipeline(segmenter, frames),
-        "live, 60 fps": lambda: check_live(segmenter, 15.0),
-        "NVDEC": lambda: check_video_engines(segmenter),
-    }
     for name, work in works.items():
         try:
             found[name] = work()
         except Exception as error:  # of whatever kind: it is a finding
             found[name] = {"failed": reason(error)}
     return found
+
+
+def _encoding() -> Any:
+    from demos.gpu_check.encoding import from_device, from_host, why_not
+
+    missing = why_not()
+    if missing is not None:
+        return {"missing": missing}
+    return _each({"host memory": from_host, "device memory": from_device})
 
 
 def _stability(seconds: float) -> Any:

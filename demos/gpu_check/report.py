@@ -37,6 +37,7 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
         ("networks", _networks),
         ("pictures", _pictures),
         ("pipeline", _pipeline),
+        ("encoding", _encoding),
         ("stability", _stability),
     ):
         yield f"\n## {name.capitalize()}\n"
@@ -105,6 +106,23 @@ def _pipeline(found: dict[str, Any]) -> Iterator[str]:
             value if "failed" in value else {k: v for k, v in value.items() if k != "latency_ms"}
         )
         yield f"- {name}: " + ", ".join(f"{key} {fact}" for key, fact in facts.items())
+
+
+def _encoding(found: dict[str, Any]) -> Iterator[str]:
+    if "missing" in found:
+        yield f"{found['missing']}."
+        return
+    yield "1080p pictures by NVENC, from the sink's call to its return; PSNR of the worst plane.\n"
+    yield "| from | fps | p50 ms | p99 ms | frames | decoded | PSNR dB |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    for place, value in found.items():
+        if "failed" in value:
+            yield f"| {place}: {value['failed']} | | | | | | |"
+            continue
+        yield (
+            f"| {place} | {value['fps']} | {value['p50_ms']} | {value['p99_ms']} "
+            f"| {value['frames']} | {value['decoded']} | {value['worst_psnr_db']} |"
+        )
 
 
 def _stability(found: dict[str, Any]) -> Iterator[str]:

@@ -6,12 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 
+from demos.gpu_check import encoding
+from demos.gpu_check.pipeline import MemorySource
 from demos.gpu_check.report import write_report
 from demos.gpu_check.worker import agreement
+from streamer.planes import planes
+from streamer.sinks.encoder import X264
 
 REPORT = Path(__file__).parents[2] / "docs" / "gpu"
 
@@ -49,6 +54,37 @@ def test_stability_that_was_lost_is_told(report: dict[str, Any], tmp_path: Path)
         "memory_growth_mib": 0.0,
     }
     assert "1,000 frames twice are NOT the same" in page_of(report, tmp_path)
+
+
+def test_encoding_is_told_as_it_went(report: dict[str, Any], tmp_path: Path) -> None:
+    report["encoding"] = {"missing": "NVENC cannot be used (Operation not permitted)"}
+    assert "## Encoding\n\nNVENC cannot be used (Operation" in page_of(report, tmp_path)
+    times = {"fps": 250.0, "p50_ms": 3.9, "p99_ms": 5.1, "frames": 300, "decoded": 299}
+    report["encoding"] = {
+        "host memory": times | {"worst_psnr_db": 41.5},
+        "device memory": {"failed": "OutputError: cannot be written"},
+    }
+    page = page_of(report, tmp_path)
+    assert "| host memory | 250.0 | 3.9 | 5.1 | 300 | 299 | 41.5 |" in page
+    assert "| device memory: OutputError: cannot be written |" in page
+
+
+def test_what_is_recorded_is_held_against_what_came() -> None:
+    """By x264, which needs no GPU; a picture whose colours are lost is noticed."""
+
+    def without_colour(picture: av.VideoFrame) -> av.VideoFrame:
+        for plane in planes(picture)[1:]:
+            plane.pixels[:] = 128
+        return picture
+
+    source = MemorySource(4)
+    sound = encoding.measure(source, source.info, X264, lambda picture: picture)
+    spoilt = encoding.measure(source, source.info, X264, without_colour)
+
+    for found in (sound, spoilt):
+        assert (found["frames"], found["decoded"]) == (4, 4)
+    assert sound["worst_psnr_db"] > 35
+    assert spoilt["worst_psnr_db"] < 30
 
 
 def test_agreement_of_maps() -> None:
