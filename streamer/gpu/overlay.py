@@ -55,16 +55,16 @@ def draw_boundary(picture: YuvPicture, segmentation: Segmentation, lines: Lines)
     Returns:
         What was drawn; None if nothing was found.
     """
-    probability, threshold = segmentation.probability, segmentation.threshold
-    inside = (probability >= threshold).view(np.uint8)
-    x, y, width, height = cv2.boundingRect(inside)
+    probability = segmentation.probability
+    x, y, width, height = segmentation.extent
     if width == 0:
         return None
     place = picture.luma.device
+    thin = _thin(segmentation, lines.width_px)
     marking = Marking(
         torch.from_numpy(probability).to(place),
-        torch.from_numpy(_thin(segmentation, lines.width_px)).to(place),
-        threshold,
+        _nothing(probability.shape, place) if thin is None else torch.from_numpy(thin).to(place),
+        segmentation.threshold,
         (x, y, x + width, y + height),
         segmentation.view,
         lines.code,
@@ -96,17 +96,26 @@ def draw_into(
         for plane in planes(picture)
         for place, component in enumerate(plane.components)
     }
-    for component, (plane, _, step) in enumerate(marking.planes(on_gpu)):
+    parts, drawn = [], []
+    for plane, _, step in marking.planes(on_gpu):
         left, top, right, bottom = marking.window(step, plane.shape)
-        part = np.s_[top:bottom, left:right]
-        samples[component][part] = plane[part].cpu().numpy()
+        parts.append(np.s_[top:bottom, left:right])
+        drawn.append(plane[parts[-1]])
+    # All at once: each transfer of its own would be waited for.
+    brought = torch.cat([window.flatten() for window in drawn]).cpu().numpy()
+    for component, (part, window) in enumerate(zip(parts, drawn, strict=True)):
+        mine, brought = np.split(brought, [window.numel()])
+        samples[component][part] = mine.reshape(window.shape)
 
 
-def _thin(segmentation: Segmentation, width_px: int) -> NDArray[np.uint8]:
-    """Not 0 on what is tentative, and as far around it as a line of this width would reach."""
+def _thin(segmentation: Segmentation, width_px: int) -> NDArray[np.uint8] | None:
+    """Not 0 on what is tentative, and as far around it as a line of this width would reach.
+
+    None where nothing is, which is so for most pictures.
+    """
     tracks = segmentation.tracks
     if tracks is None or all(track.confirmed for track in tracks.all):
-        return np.zeros(segmentation.probability.shape, np.uint8)
+        return None
     tentative = np.array([0, *(not track.confirmed for track in tracks.all)], np.uint8)
     rows, columns = tracks.labels.shape
     view, reach_px = segmentation.view, drawn_width(width_px) / 2 + 1
@@ -146,6 +155,12 @@ def _mixed(old: Tensor, share: Tensor | int, code: int) -> Tensor:
 @lru_cache(maxsize=8)
 def _directions(place: torch.device) -> Tensor:
     return directions_on(place)
+
+
+@lru_cache(maxsize=8)
+def _nothing(shape: tuple[int, ...], place: torch.device) -> Tensor:
+    """Zeros that are there for good; not to be written to."""
+    return torch.zeros(shape, dtype=torch.uint8, device=place)
 
 
 @lru_cache(maxsize=16)
