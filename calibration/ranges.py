@@ -97,7 +97,8 @@ def look(network: nn.Module, images: Iterable[Tensor], precision: str) -> dict[s
         return hook
 
     hooks = [
-        conv.register_forward_pre_hook(note(name)) for name, conv in convolutions(network).items()
+        conv.register_forward_pre_hook(note(name))
+        for name, conv in convolutions(network, precision).items()
     ]
     try:
         with torch.inference_mode():

@@ -127,6 +127,9 @@ def load_segmenter(
             try:
                 return load_tensorrt(checkpoint, precision=precision)
             except EngineError as error:
+                if precision in ("int8", "fp8"):
+                    # No other engine of the GPU has it.
+                    raise
                 # Such as after an update of the driver.
                 logger.warning("engine: cuda, since the TensorRT engine does not fit: %s", error)
                 backend = "cuda"

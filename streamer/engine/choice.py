@@ -38,6 +38,8 @@ def choose_backend(checkpoint: CheckpointInfo, precision: str = "auto") -> Choic
     built = find_engine(checkpoint, "fp16" if precision == "auto" else precision)
     if built is not None:
         return Choice("tensorrt", f"an engine was built for this machine ({built.name})")
+    if precision == "fp8":
+        return Choice("tensorrt", "fp8 is a precision of TensorRT's engines")
     if precision == "int8":
         return Choice("openvino", "no int8 engine was built for the GPU, and the CPU has one")
     return Choice("cuda", "an NVIDIA GPU, and no TensorRT engine for it yet; see pranet-build")

@@ -6,6 +6,7 @@ pair of layers, quantise and dequantise, and merges them into an 8-bit convoluti
 ModelOpt does the same, but what it makes in int8 cannot be exported without a GPU (0.47).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -19,6 +20,12 @@ from streamer.engine import tensorrt_here
 BOUNDS = {"int8": 127.0, "fp8": 448.0}
 #: Bits of the exponent, which is how Torch-TensorRT tells the formats apart.
 _EXPONENT_BITS = {"int8": 0, "fp8": 4}
+#: The least that a range reaches: channels that training has emptied have none, and TensorRT wants
+#: scales above zero.
+_LEAST = 1e-6
+#: With more weights a channel, TensorRT has no fp8 kernel (its notes on 10.13) and would go back to
+#: half, but only after rounding.
+_MOST_FP8_TAPS = 32
 
 
 @torch.library.custom_op("pranet::round_to_8_bits", mutates_args=())
@@ -26,12 +33,12 @@ def round_to_8_bits(numbers: Tensor, largest: Tensor, exponent_bits: int) -> Ten
     """Numbers as 8 bits can hold them, in their own format.
 
     Args:
-        largest: what the greatest number of 8 bits stands for, in float32: a scalar, or one for
-            each output channel of weights, (n, 1, 1, 1). What is larger is cut off.
+        largest: what the greatest number of 8 bits stands for, in float32, above 0: a scalar, or
+            one for each output channel of weights, (n, 1, 1, 1). What is larger is cut off.
         exponent_bits: 0 for int8, 4 for fp8.
     """
     bound = BOUNDS["fp8" if exponent_bits else "int8"]
-    scale = largest.clamp_min(1e-12) / bound
+    scale = largest / bound
     scaled = (numbers.float() / scale).clamp(-bound, bound)
     rounded = scaled.to(torch.float8_e4m3fn).float() if exponent_bits else scaled.round()
     return (rounded * scale).to(numbers.dtype)
@@ -57,8 +64,9 @@ class EightBitConv(nn.Module):
         # dimensions: TensorRT takes (1, 1, 1, 1) for something else.
         by_channel = precision == "int8" and len(weight) > 1
         largest = weight.amax((1, 2, 3), keepdim=True) if by_channel else weight.amax()
-        self.register_buffer("largest_weight", largest, persistent=False)
-        self.register_buffer("largest_input", torch.tensor(largest_input), persistent=False)
+        largest_inputs = torch.tensor(largest_input)
+        self.register_buffer("largest_weight", largest.clamp_min(_LEAST), persistent=False)
+        self.register_buffer("largest_input", largest_inputs.clamp_min(_LEAST), persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "EightBitConv":
         ranges = self.largest_weight, self.largest_input
@@ -77,16 +85,18 @@ class EightBitConv(nn.Module):
         return result
 
 
-def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
+def convolutions(network: nn.Module, precision: str) -> dict[str, nn.Conv2d]:
     """Those that can be put in 8 bits, by name.
 
     Not those of one channel by itself: there 8 bits lose most, and TensorRT pads their channels
-    fourfold, so that they gain nothing.
+    fourfold, so that they gain nothing. In fp8 not those with large kernels.
     """
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d) and module.groups == 1
+        if isinstance(module, nn.Conv2d)
+        and module.groups == 1
+        and not (precision == "fp8" and math.prod(module.kernel_size) > _MOST_FP8_TAPS)
     }
 
 

@@ -29,7 +29,7 @@ class LayerTypes:
         other: those of whole numbers, and those that write nothing.
         single_names: the float32 layers, by name, in the network's order.
         read_from: ``engine`` (after TensorRT merged layers) or ``network`` (before).
-        eight: layers that read 8-bit numbers; of a network, convolutions all of whose inputs come
+        eight: convolutions that read 8-bit numbers; of a network, those all of whose inputs come
             from such. They count by what they write, too.
     """
 
@@ -63,7 +63,7 @@ class LayerTypes:
     def __str__(self) -> str:
         text = f"{self.half} half, {self.single} float layers"
         if self.eight:
-            text = f"{self.eight} layers of 8-bit numbers; {text}"
+            text = f"{self.eight} convolutions of 8-bit numbers; {text}"
         return f"{text} ({self.other} others), read from the {self.read_from}"
 
 
@@ -100,9 +100,11 @@ def types_of_network(network: Any) -> LayerTypes:
 def types_of_engine(described: str) -> LayerTypes | None:
     """The formats in what an `IEngineInspector` says, as JSON; None if it tells no formats."""
     try:
-        layers = [layer for layer in json.loads(described)["Layers"] if isinstance(layer, dict)]
+        # Not strict: TensorRT separates what it keeps of a layer's origin by control characters.
+        listed = json.loads(described, strict=False)["Layers"]
+        layers = [layer for layer in listed if isinstance(layer, dict)]
         named = [(str(layer["Name"]), _format(layer["Outputs"])) for layer in layers]
-        read = [_format(layer.get("Inputs", ())) for layer in layers]
+        read = [_format(layer.get("Inputs", ())) for layer in layers if _is_convolution(layer)]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     types = _count(named, "engine")
@@ -122,7 +124,7 @@ def check_precision(types: LayerTypes, precision: str, *, careful: bool = False)
             be of 8 bits and not.
     """
     if precision in ("int8", "fp8") and not types.eight:
-        raise EngineError(f"asked for {precision}, but no layer reads 8-bit numbers")
+        raise EngineError(f"asked for {precision}, but no convolution reads 8-bit numbers")
     if precision == "fp32" and types.half:
         raise EngineError(f"asked for fp32, but {types.half} layers compute in half")
     allowed = MAX_CAREFUL_FLOAT_SHARE if careful else MAX_FLOAT_SHARE
@@ -145,6 +147,13 @@ def _count(layers: Iterable[tuple[str, str]], read_from: str) -> LayerTypes:
         else:
             other += 1
     return LayerTypes(half, len(single), other, tuple(single), read_from)
+
+
+def _is_convolution(layer: Mapping[str, Any]) -> bool:
+    # Merged with what follows it, or as a product of matrices, as which TensorRT runs those of
+    # single pixels. What only rounds or lays numbers out anew is none.
+    kind = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
+    return any(word in kind for word in ("conv", "gemm"))
 
 
 def _is_of(written: str, words: tuple[str, ...]) -> bool:

@@ -19,6 +19,7 @@ _NAMES = {
     "shape": "input shape",
     "precision": "precision",
     "ranges": "ranges",
+    "pranet_stream": "pranet-stream",
     "torch": "torch",
     "torch_tensorrt": "torch-tensorrt",
     "tensorrt": "TensorRT",
@@ -38,7 +39,8 @@ class Facts:
         shape: of the input, (batch, 3, height, width).
         precision: ``fp32``, ``fp16``, ``int8`` or ``fp8``.
         ranges: SHA-256 of those that 8 bits need; empty without.
-        torch, torch_tensorrt, tensorrt: versions; empty where not installed.
+        pranet_stream, torch, torch_tensorrt, tensorrt: versions; empty where not installed. The
+            first one is what made the network's graph.
         gpu: its name.
         compute_capability: such as ``8.9``.
         driver: its version.
@@ -49,6 +51,7 @@ class Facts:
     shape: tuple[int, int, int, int]
     precision: str
     ranges: str
+    pranet_stream: str
     torch: str
     torch_tensorrt: str
     tensorrt: str

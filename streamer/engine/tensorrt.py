@@ -153,11 +153,15 @@ class PlanRunner:
         import torch
 
         trt = tensorrt_here.import_module("tensorrt", "TensorRT")
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        try:
+            self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+            self._engine = self._runtime.deserialize_cuda_engine(plan)
+            self._context = self._engine and self._engine.create_execution_context()
+        except (RuntimeError, TypeError) as error:
+            # The latter where the library makes no object, as with a driver that is too old.
+            raise EngineError(f"TensorRT cannot run here ({error})") from error
         if self._engine is None:
             raise EngineError("TensorRT does not take the engine")
-        self._context = self._engine.create_execution_context()
         if self._context is None:
             raise EngineError("the GPU has no memory left for the engine")
         formats = {trt.float16: torch.float16, trt.float32: torch.float32}

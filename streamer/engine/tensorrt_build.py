@@ -1,6 +1,6 @@
 """Builds the TensorRT engine of a checkpoint for this machine; keeps it if it computes right."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from streamer.engine.tensorrt import (
     facts_here,
     ranges_for,
 )
-from streamer.engine.tensorrt_convert import Conversion, convert
+from streamer.engine.tensorrt_convert import Conversion, convert, quiet
 from streamer.errors import EngineError
 from streamer.frame import Probability
 
@@ -39,6 +39,8 @@ FramesOfSize = Callable[[int], Iterable[NDArray[np.uint8]]]
 
 #: As TensorRT calls them.
 _FORMATS = {torch.float16: "HALF", torch.float32: "FLOAT"}
+#: That of the first GPUs with fp8.
+_LEAST_CAPABILITY = {"fp8": (8, 9)}
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,15 @@ def build_engine(
     size_px = size_px or model.config.input_size
     check_size(size_px)
     facts = facts_here(checkpoint, precision, (1, 3, size_px, size_px))
+    check_capability(precision, facts.compute_capability)
     ranges = ranges_for(checkpoint, precision)
+    pictures = list(frames(size_px))
+    if not pictures:
+        raise EngineError("there is no picture to compare on; name a clip with --frames")
     folder = folder or engine_folder(checkpoint, precision)
     tell(f"building {facts.model} {precision} at {size_px}x{size_px} px for {facts.gpu}")
     try:
-        tried, parity, careful = _build_near_enough(model, precision, size_px, ranges, frames, tell)
+        tried, parity, careful = _build_near_enough(model, precision, ranges, pictures, tell)
     except RuntimeError as error:
         # Of torch: out of memory and the like.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -116,6 +122,21 @@ def check_size(size_px: int) -> None:
         raise EngineError(
             f"the size must be a multiple of {LARGEST_STRIDE} px up to {MAX_INPUT_SIZE_PX}, "
             f"not {size_px}"
+        )
+
+
+def check_capability(precision: str, compute_capability: str) -> None:
+    """That a GPU computes in a format.
+
+    Raises:
+        EngineError: it does not.
+    """
+    least = _LEAST_CAPABILITY.get(precision, (0, 0))
+    if tuple(map(int, compute_capability.split("."))) < least:
+        needed = ".".join(map(str, least))
+        raise EngineError(
+            f"{precision} needs a GPU of compute capability {needed} or later, and this one has "
+            f"{compute_capability}; use --precision fp16"
         )
 
 
@@ -146,7 +167,8 @@ def convert_model(
             put_in_8_bits(network, ranges.largest_inputs, precision)
         except AttributeError as error:
             raise EngineError(f"the ranges are of another network ({error})") from error
-        register_converter()
+        with quiet():
+            register_converter()
     network.to(dtype)
     floor_pools(network, size_px)
     if careful:
@@ -174,11 +196,11 @@ class _Tried:
 def _build_near_enough(
     model: nn.Module,
     precision: str,
-    size_px: int,
     ranges: Ranges | None,
-    frames: FramesOfSize,
+    pictures: Sequence[NDArray[np.uint8]],
     tell: Callable[[str], None],
 ) -> tuple[_Tried, Parity, bool]:
+    size_px = len(pictures[0])
     limits = LIMITS[precision]
     can_be_careful = precision == "fp16" and any(
         isinstance(module, nn.LayerNorm) for module in model.modules()
@@ -189,7 +211,7 @@ def _build_near_enough(
         tell(f"one engine of {conversion.operators} operators: {conversion.layers}")
         tried = _Tried(conversion, PlanRunner(conversion.plan))
         parity = compare(
-            frames(size_px),
+            pictures,
             lambda frame, runner=tried.runner: _run(runner, eager, frame),  # type: ignore[misc]
             lambda frame: _run_eager(eager, frame),
         )
@@ -243,4 +265,6 @@ def _keep(folder: Path, plan: bytes, manifest: Manifest) -> None:
         reason = "the engine"
     except OSError as error:
         reason = f"the manifest ({error.strerror})"
-    raise EngineError(f"{folder}: {reason} cannot be written; name another --output")
+    raise EngineError(
+        f"{folder}: {reason} cannot be written; set PRANET_STREAM_CACHE to a folder that can"
+    )

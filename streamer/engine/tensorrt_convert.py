@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,7 +48,7 @@ def convert(network: nn.Module, example: Tensor, *, careful: bool = False) -> Co
         EngineError: Torch-TensorRT cannot be loaded, an operator has no converter, the network
             falls into several parts, or TensorRT does not build the engine.
     """
-    with _quiet():
+    with quiet():
         torch_tensorrt = tensorrt_here.import_module("torch_tensorrt", "torch-tensorrt")
     options = {
         "require_full_compilation": True,
@@ -57,9 +58,9 @@ def convert(network: nn.Module, example: Tensor, *, careful: bool = False) -> Co
         "use_fp32_acc": careful,
         "decompose_attention": careful,
         # The default is a folder that all users of a machine share.
-        "timing_cache_path": str(cache.cache_folder() / "tensorrt" / "timing.cache"),
+        "timing_cache_path": str(_timing_cache()),
     }
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet():
         program = torch.export.export(network, (example,))
         try:
             lowered = torch_tensorrt.dynamo.compile(
@@ -71,6 +72,12 @@ def convert(network: nn.Module, example: Tensor, *, careful: bool = False) -> Co
         # After lowering, which would take it apart again.
         clip_in_one_layer(block)
         return _build(block, example, options)
+
+
+def _timing_cache() -> Path:
+    """Which kernels were fastest, for the next build; other versions cannot read it."""
+    version = tensorrt_here.versions()["tensorrt"]
+    return cache.cache_folder() / "tensorrt" / f"timing-{version}.cache"
 
 
 def _only_block(lowered: fx.GraphModule) -> fx.GraphModule:
@@ -98,20 +105,20 @@ def _build(block: fx.GraphModule, example: Tensor, options: dict[str, Any]) -> C
     trt = tensorrt_here.import_module("tensorrt", "TensorRT")
     settings = dynamo.CompilationSettings(**options)
     operators = sum(node.op == "call_function" for node in block.graph.nodes)
-    interpreter = dynamo.conversion.TRTInterpreter(
-        block,
-        [torch_tensorrt.Input(example.shape, dtype=example.dtype)],
-        output_dtypes=dynamo.conversion._conversion.infer_module_output_dtypes(block),
-        compilation_settings=settings,
-    )
     # Its steps one by one, and not its `run`: that one keeps the network to itself, so that the
     # formats of its layers could not be read, and loads the engine, which needs the GPU.
     try:
+        interpreter = dynamo.conversion.TRTInterpreter(
+            block,
+            [torch_tensorrt.Input(example.shape, dtype=example.dtype)],
+            output_dtypes=dynamo.conversion._conversion.infer_module_output_dtypes(block),
+            compilation_settings=settings,
+        )
         interpreter._construct_trt_network_def()
         network = interpreter.ctx.net
         config = interpreter._populate_trt_builder_config()
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-        interpreter._create_timing_cache(config, settings.timing_cache_path)
+        _open_timing_cache(interpreter, config, Path(settings.timing_cache_path))
         plan = interpreter.builder.build_serialized_network(network, config)
     except Exception as error:  # of whatever kind the converters raise
         raise EngineError(f"TensorRT does not take the network ({error})") from error
@@ -129,12 +136,21 @@ def _build(block: fx.GraphModule, example: Tensor, options: dict[str, Any]) -> C
     )
 
 
+def _open_timing_cache(interpreter: Any, config: Any, path: Path) -> None:
+    try:
+        interpreter._create_timing_cache(config, str(path))
+    except Exception:  # of whatever kind: cut short, or of a version that it does not tell
+        # It is no more than a memory, and must not stand in the way of this build and all others.
+        path.unlink(missing_ok=True)
+        interpreter._create_timing_cache(config, str(path))
+
+
 def _signature(tensor: Any) -> tuple[str, tuple[int, ...], str]:
     return tensor.name, tuple(tensor.shape), str(tensor.dtype).rpartition(".")[2]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the table of a dry run, and warnings of deprecated calls that are not ours."""
     logger = logging.getLogger("torch_tensorrt")
     level = logger.level

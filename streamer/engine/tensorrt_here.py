@@ -24,8 +24,9 @@ def version_of(*distributions: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of torch, torch_tensorrt and tensorrt; empty where not installed."""
+    """Of pranet_stream, torch, torch_tensorrt and tensorrt; empty where not installed."""
     return {
+        "pranet_stream": version_of("pranet-stream"),
         "torch": version_of("torch"),
         "torch_tensorrt": version_of("torch-tensorrt"),
         "tensorrt": version_of("tensorrt-cu13", "tensorrt-cu12", "tensorrt"),

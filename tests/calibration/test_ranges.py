@@ -91,7 +91,7 @@ class TestTolerance:
 
     @staticmethod
     def all_alike(network: nn.Module, *_: Any) -> dict[str, float]:
-        return dict.fromkeys(ranges.convolutions(network), 1.0)
+        return dict.fromkeys(ranges.convolutions(network, "int8"), 1.0)
 
 
 class TestFile:

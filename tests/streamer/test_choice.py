@@ -66,6 +66,12 @@ def test_int8_on_the_gpu_only_where_an_engine_was_built(
 
 
 @pytest.mark.usefixtures("gpu")
+def test_fp8_is_tensorrts_alone(checkpoint: CheckpointInfo) -> None:
+    """Which says what to run where there is no such engine."""
+    assert choose_backend(checkpoint, "fp8").backend == "tensorrt"
+
+
+@pytest.mark.usefixtures("gpu")
 def test_a_torch_without_cuda(checkpoint: CheckpointInfo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     chosen = choose_backend(checkpoint)

@@ -25,6 +25,7 @@ FACTS = Facts(
     shape=(1, 3, 352, 352),
     precision="fp16",
     ranges="c3" * 32,
+    pranet_stream="0.1.0",
     torch="2.14.1",
     torch_tensorrt="2.14.0",
     tensorrt="11.1.0.106",
@@ -127,7 +128,7 @@ class TestDifferences:
         )
 
     def test_every_fact_is_compared(self) -> None:
-        other = Facts("", "", (0, 0, 0, 0), "", "", "", "", "", "", "", "")
+        other = Facts("", "", (0, 0, 0, 0), *8 * ("",))
 
         assert len(differences(FACTS, other)) == len(fields(Facts))
 
@@ -192,23 +193,30 @@ class TestLayerTypes:
         )
 
         assert found == LayerTypes(5, 0, 2, (), "network", eight=1)
-        assert str(found).startswith("1 layers of 8-bit numbers; 5 half, 0 float")
+        assert str(found).startswith("1 convolutions of 8-bit numbers; 5 half, 0 float")
         check_precision(found, "int8")
 
     @pytest.mark.parametrize("written", ["Int8", "FP8", "Channel major INT8 format"])
     def test_of_an_engine_in_8_bits(self, written: str) -> None:
         layer = {
             "Name": "a",
+            "LayerType": "CaskConvolution",
             "Inputs": [{"Name": "x", "Format/Datatype": written}],
             "Outputs": [{"Name": "y", "Format/Datatype": "Half"}],
+            # As TensorRT separates origins.
+            "Metadata": "one\x1etwo",
         }
-        found = types_of_engine(json.dumps({"Layers": [layer, layer | {"Inputs": []}]}))
+        kernel = {"LayerType": "kgen", "ParameterType": "Convolution"}
+        # One that reads nothing, and one that only dequantises.
+        others = [layer | {"Inputs": []}, layer | {"LayerType": "Reformat"}]
+        described = json.dumps({"Layers": [layer, layer | kernel, *others]})
+        found = types_of_engine(described.replace("\\u001e", "\x1e"))
 
-        assert found == LayerTypes(2, 0, 0, (), "engine", eight=1)
+        assert found == LayerTypes(4, 0, 0, (), "engine", eight=2)
 
     @pytest.mark.parametrize("precision", ["int8", "fp8"])
     def test_8_bits_that_are_none_are_refused(self, precision: str) -> None:
-        with pytest.raises(EngineError, match=f"asked for {precision}, but no layer reads 8-bit"):
+        with pytest.raises(EngineError, match=f"asked for {precision}, but no convolution"):
             check_precision(LayerTypes(416, 2, 0, (), "network"), precision)
 
     @pytest.mark.parametrize(

@@ -262,9 +262,34 @@ class TestBuild:
         self, build: Build, converter: Converter, info: CheckpointInfo
     ) -> None:
         write_ranges(paths_of(info, "tensorrt-fp8")[1], info, Ranges("fp8", {"stem": 2.0}, {}))
-        with pytest.raises(EngineError, match="asked for fp8, but no layer reads 8-bit numbers"):
+        with pytest.raises(EngineError, match="asked for fp8, but no convolution reads 8-bit"):
             build("fp8")
         assert find_engine(info, "fp8") is None
+
+    @pytest.mark.parametrize(("capability", "supported"), [("8.6", False), ("10.0", True)])
+    def test_fp8_only_where_the_gpu_has_it(
+        self,
+        build: Build,
+        converter: Converter,
+        info: CheckpointInfo,
+        gpu: dict[str, str],
+        capability: str,
+        supported: bool,
+    ) -> None:
+        gpu["compute_capability"] = capability
+        write_ranges(paths_of(info, "tensorrt-fp8")[1], info, Ranges("fp8", {"stem": 2.0}, {}))
+        converter.layers = LayerTypes(207, 2, 0, (), "network", eight=1)
+        if supported:
+            assert build("fp8").manifest.facts.compute_capability == capability
+            return
+        with pytest.raises(EngineError, match=r"needs .* 8\.9 or later, .* has 8\.6; use"):
+            build("fp8")
+        assert converter.calls == []
+
+    def test_no_pictures_to_compare_on(self, converter: Converter, info: CheckpointInfo) -> None:
+        with pytest.raises(EngineError, match="no picture to compare on; name a clip"):
+            build_engine(info, "fp16", frames=lambda size_px: [])
+        assert converter.calls == []
 
     def test_unknown_precision(self, build: Build) -> None:
         with pytest.raises(EngineError, match="unknown precision 'bf16' for tensorrt; known: fp16"):
@@ -294,7 +319,7 @@ class TestBuild:
         self, build: Build, converter: Converter, tmp_path: Path
     ) -> None:
         (tmp_path / "file").write_bytes(b"")
-        with pytest.raises(EngineError, match="cannot be written; name another --output"):
+        with pytest.raises(EngineError, match="cannot be written; set PRANET_STREAM_CACHE"):
             build(folder=tmp_path / "file" / "engine")
 
 
@@ -330,7 +355,9 @@ class TestLoad:
         ):
             load_engine(info, "fp16")
 
-    @pytest.mark.parametrize("package", ["torch", "torch-tensorrt", "tensorrt-cu13"])
+    @pytest.mark.parametrize(
+        "package", ["pranet-stream", "torch", "torch-tensorrt", "tensorrt-cu13"]
+    )
     def test_another_version(
         self,
         package: str,
@@ -461,6 +488,16 @@ class TestPlanRunner:
         with pytest.raises(EngineError, match=problem):
             PlanRunner(b"plan")
 
+    def test_a_library_that_makes_no_object(
+        self, fake: FakeTensorRt, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: Any) -> None:
+            raise TypeError("factory function returned nullptr")
+
+        monkeypatch.setattr(fake, "Runtime", fail)
+        with pytest.raises(EngineError, match=r"cannot run here \(factory function returned"):
+            PlanRunner(b"plan")
+
     def test_no_memory(self, fake: FakeTensorRt) -> None:
         fake.memory = False
         with pytest.raises(EngineError, match="no memory left"):
@@ -518,6 +555,37 @@ class TestWhatIsThere:
         monkeypatch.setattr(ctypes, "CDLL", fail)
 
         assert tensorrt_here.driver_version() == ""
+
+
+class TestTimingCache:
+    class Interpreter:
+        """Takes a cache that is empty or its own."""
+
+        def __init__(self) -> None:
+            self.found: list[bytes] = []
+
+        def _create_timing_cache(self, config: Any, path: str) -> None:
+            self.found.append(Path(path).read_bytes() if Path(path).exists() else b"")
+            if self.found[-1] not in (b"", b"own"):
+                raise TypeError("incompatible function arguments")
+
+    @pytest.mark.parametrize("stored", [b"own", b"cut sh", None])
+    def test_a_damaged_one_is_done_without(self, stored: bytes | None, tmp_path: Path) -> None:
+        path = tmp_path / "timing.cache"
+        if stored is not None:
+            path.write_bytes(stored)
+        interpreter = self.Interpreter()
+        tensorrt_convert._open_timing_cache(interpreter, None, path)
+
+        assert interpreter.found[-1] == (b"own" if stored == b"own" else b"")
+        assert path.exists() == (stored == b"own")
+
+    def test_each_version_has_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = []
+        for version in ("11.1.0.106", "11.2.0.1"):
+            monkeypatch.setattr(tensorrt_here, "version_of", lambda *_, told=version: told)
+            names.append(tensorrt_convert._timing_cache().name)
+        assert names == ["timing-11.1.0.106.cache", "timing-11.2.0.1.cache"]
 
 
 class TestOneBlock:

@@ -25,6 +25,7 @@ FACTS = Facts(
     shape=(1, 3, 352, 352),
     precision="fp16",
     ranges="",
+    pranet_stream="0.1.0",
     torch="2.14.1",
     torch_tensorrt="2.14.0",
     tensorrt="11.1.0.106",
