@@ -128,7 +128,7 @@ class TestDifferences:
         )
 
     def test_every_fact_is_compared(self) -> None:
-        other = Facts("", "", (0, 0, 0, 0), *8 * ("",))
+        other = Facts("", "", (0, 0, 0, 0), *9 * ("",))
 
         assert len(differences(FACTS, other)) == len(fields(Facts))
 
