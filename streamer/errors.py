@@ -25,3 +25,8 @@ class EngineError(StreamError):
 
 class OutputError(StreamError):
     """An output cannot be written."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -15,9 +15,11 @@ from typing import Any
 
 import av
 
+from pranet.errors import PranetError
 from streamer.audio import AudioPacket
 from streamer.channel import Channel, ClosedError
 from streamer.engine.base import Pending, Segmenter
+from streamer.errors import EngineError, first_line
 from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
 from streamer.frame import Frame, Probability, Segmentation, View
 from streamer.latency import StageTimes
@@ -215,9 +217,19 @@ class Pipeline:
             self.result.latency_ms = self._times.summary()
             self._count_unwritten()
         if self._failure is not None:
+            self._failure = self._told(self._failure)
             self.result.error = str(self._failure)
             raise self._failure
         return self.result
+
+    def _told(self, error: BaseException) -> BaseException:
+        """What PyTorch and Triton raise, wherever a picture is on the GPU, as an error of ours."""
+        of_gpu = self._segmenter.info.backend in ("cuda", "tensorrt")
+        if isinstance(error, RuntimeError) and of_gpu and not isinstance(error, PranetError):
+            told = EngineError(f"the GPU failed ({first_line(error)})")
+            told.__cause__ = error
+            return told
+        return error
 
     def stop(self) -> None:
         """End the run after the frame at hand, which reaches all sinks; for signal handlers."""

@@ -2,12 +2,13 @@
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pranet.checkpoint import DEFAULT_MODEL, read_info
+from pranet.checkpoint import DEFAULT_MODEL, CheckpointInfo, read_info
 from streamer.color import ColorDescription
 from streamer.confidence import Calibration
 from streamer.engine.choice import choose_backend
@@ -21,6 +22,12 @@ logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "openvino", "eager", "cuda", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
+
+#: Precisions for which `auto` goes on to this backend where the one before it cannot be used.
+_ALSO_BY: dict[str, tuple[Precision, ...]] = {
+    "cuda": ("auto", "fp16", "fp32"),
+    "openvino": ("auto", "fp32"),
+}
 
 
 @dataclass(frozen=True)
@@ -120,19 +127,22 @@ def load_segmenter(
     if backend == "auto":
         choice = choose_backend(checkpoint, precision)
         logger.info("engine: %s", choice)
-        backend = choice.backend
-        if backend == "tensorrt":
-            from streamer.engine.cuda import load_tensorrt
-
+        order: tuple[Backend, ...] = ("tensorrt", "cuda", "openvino")
+        for backend, after in pairwise(order[order.index(choice.backend) :]):
             try:
-                return load_tensorrt(checkpoint, precision=precision)
+                return _load(checkpoint, backend, precision, streams, threads)
             except EngineError as error:
-                if precision in ("int8", "fp8"):
-                    # No other engine of the GPU has it.
+                if precision not in _ALSO_BY[after]:
                     raise
-                # Such as after an update of the driver.
-                logger.warning("engine: cuda, since the TensorRT engine does not fit: %s", error)
-                backend = "cuda"
+                # Such as after an update of the driver, or when the GPU has failed.
+                logger.warning("engine: %s, since %s cannot be used: %s", after, backend, error)
+        backend = "openvino"
+    return _load(checkpoint, backend, precision, streams, threads)
+
+
+def _load(
+    checkpoint: CheckpointInfo, backend: Backend, precision: Precision, streams: int, threads: int
+) -> Segmenter:
     if backend == "openvino":
         from streamer.engine.openvino import OpenVinoSegmenter
 

@@ -1,19 +1,21 @@
 """Networks on an NVIDIA GPU: PyTorch in one CUDA graph, or an engine that TensorRT built."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from pranet.checkpoint import CheckpointInfo, load_model
+from pranet.errors import PranetError
 from pranet.model import ModelConfig
 from streamer.confidence import Calibration
 from streamer.engine import tensorrt
 from streamer.engine.base import EngineInfo, Precision
 from streamer.engine.gpu import STREAMS, GpuSegmenter
 from streamer.engine.network import cuda_network, dtype_of
-from streamer.errors import EngineError
+from streamer.errors import EngineError, first_line
 from streamer.gpu.device import CudaDevice
 
 #: What PyTorch computes in.
@@ -36,10 +38,11 @@ def load_cuda(
     chosen = _choose(precision, "cuda", PRECISIONS)
     device = CudaDevice()
     model = load_model(checkpoint.path)
-    network = cuda_network(model, dtype_of(chosen), compiled=compiled)
-    return _segmenter(
-        (checkpoint, model.config, "cuda", chosen), network, device, torch.channels_last
-    )
+    with _telling():
+        network = cuda_network(model, dtype_of(chosen), compiled=compiled)
+        return _segmenter(
+            (checkpoint, model.config, "cuda", chosen), network, device, torch.channels_last
+        )
 
 
 def load_tensorrt(checkpoint: CheckpointInfo, *, precision: Precision = "auto") -> GpuSegmenter:
@@ -49,17 +52,35 @@ def load_tensorrt(checkpoint: CheckpointInfo, *, precision: Precision = "auto") 
         EngineError: there is none, or it does not fit; the message says what to run.
     """
     chosen = _choose(precision, "tensorrt", tensorrt.PRECISIONS)
-    engine, manifest = tensorrt.load_engine(checkpoint, chosen)
     device = CudaDevice()
+    engine, manifest = tensorrt.load_engine(checkpoint, chosen)
     if checkpoint.config:
         config = ModelConfig.from_dict(checkpoint.config)
     else:
         # A published file says nothing of itself.
         config = load_model(checkpoint.path).config
     config = replace(config, input_size=manifest.input_size_px)
-    return _segmenter(
-        (checkpoint, config, "tensorrt", chosen), engine, device, torch.contiguous_format
-    )
+    with _telling():
+        return _segmenter(
+            (checkpoint, config, "tensorrt", chosen), engine, device, torch.contiguous_format
+        )
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Whatever goes wrong as an error that says so in one line.
+
+    Compilers raise errors of many kinds: for want of a C compiler, of memory, of a GPU that this
+    PyTorch has kernels for.
+    """
+    try:
+        yield
+    except PranetError:
+        raise
+    except Exception as error:
+        raise EngineError(
+            f"the network cannot be prepared on this GPU ({first_line(error)})"
+        ) from error
 
 
 def _choose(precision: Precision, backend: str, precisions: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamer.engine.base import EngineInfo
-from streamer.errors import EngineError
+from streamer.errors import EngineError, first_line
 from streamer.frame import Probability
 from streamer.gpu.device import Device, Event
 from streamer.gpu.reader import GpuReader, Input
@@ -18,11 +18,16 @@ from streamer.gpu.reader import GpuReader, Input
 STREAMS = 2
 
 
+#: What belonged to GPUs that failed. Memory of the host that such a GPU used cannot be given back:
+#: PyTorch asks the GPU first, and where that fails ends the process.
+_left_behind: list[object] = []
+
+
 class _Answer:
     """One frame under way, whose map comes to memory of the host."""
 
-    def __init__(self, staged: Tensor, done: Event) -> None:
-        self._staged, self._done = staged, done
+    def __init__(self, staged: Tensor, done: Event, failed: Callable[[], None]) -> None:
+        self._staged, self._done, self._failed = staged, done, failed
         self._probability: Probability | None = None
 
     def result(self) -> Probability:
@@ -31,7 +36,8 @@ class _Answer:
             try:
                 self._done.wait()
             except RuntimeError as error:
-                raise EngineError(f"the GPU failed on a frame ({error})") from error
+                self._failed()
+                raise EngineError(f"the GPU failed on a frame ({first_line(error)})") from error
             self._probability = self._staged.numpy().copy()
         return self._probability
 
@@ -60,8 +66,9 @@ class GpuSegmenter:
         size_px = info.input_size
         self._reader = GpuReader(device, mean, std, blank)
         self._stream = device.stream()
+        self._device = device
         self._input = blank
-        self._output = torch.zeros((size_px, size_px), device=device.place)
+        output = self._output = torch.zeros((size_px, size_px), device=device.place)
         self._staged = [
             device.staging(size_px, size_px, dtype=torch.float32) for _ in range(STREAMS)
         ]
@@ -69,8 +76,9 @@ class GpuSegmenter:
         self._next = 0
 
         def infer() -> None:
+            # Not by way of `self`, which holds this: the memory would outlive the segmenter.
             with torch.inference_mode():
-                self._output.copy_(network(self._input)[0])
+                output.copy_(network(blank)[0])
 
         self._infer = device.repeatable(infer, self._stream)
         self._reader.warm_up()
@@ -90,7 +98,8 @@ class GpuSegmenter:
             given = image if isinstance(image, Input) else self._reader.read_rgb(image)
             answer = self._start(given, self._staged[place])
         except RuntimeError as error:
-            raise EngineError(f"the GPU does not take the frame ({error})") from error
+            self._look_after()
+            raise EngineError(f"the GPU does not take the frame ({first_line(error)})") from error
         self._answers[place] = answer
         return answer
 
@@ -101,7 +110,12 @@ class GpuSegmenter:
         given.taken = self._stream.record()
         self._stream.run(self._infer)
         self._stream.run(lambda: staged.copy_(self._output, non_blocking=True))
-        return _Answer(staged, self._stream.record())
+        return _Answer(staged, self._stream.record(), self._look_after)
+
+    def _look_after(self) -> None:
+        """After a failure: see `_left_behind`."""
+        if self._device.has_failed():
+            _left_behind.append((self._reader, self._staged))
 
     def close(self) -> None:
         """Let what runs come to its end."""

@@ -9,7 +9,7 @@ from pranet.checkpoint import WEIGHTS_FOLDER, CheckpointInfo
 from streamer.engine import cache, tensorrt_here
 from streamer.engine.manifest import Facts, Manifest, check_facts, read_manifest
 from streamer.engine.quantised import Ranges, find_ranges
-from streamer.errors import EngineError
+from streamer.errors import EngineError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,7 +159,7 @@ class PlanRunner:
             self._context = self._engine and self._engine.create_execution_context()
         except (RuntimeError, TypeError) as error:
             # The latter where the library makes no object, as with a driver that is too old.
-            raise EngineError(f"TensorRT cannot run here ({error})") from error
+            raise EngineError(f"TensorRT cannot run here ({first_line(error)})") from error
         if self._engine is None:
             raise EngineError("TensorRT does not take the engine")
         if self._context is None:

@@ -31,7 +31,7 @@ from streamer.engine.tensorrt import (
     ranges_for,
 )
 from streamer.engine.tensorrt_convert import Conversion, convert, quiet
-from streamer.errors import EngineError
+from streamer.errors import EngineError, first_line
 from streamer.frame import Probability
 
 #: Height and width in px → RGB pictures (S, S, 3).
@@ -103,8 +103,7 @@ def build_engine(
         tried, parity, careful = _build_near_enough(model, precision, ranges, pictures, tell)
     except RuntimeError as error:
         # Of torch: out of memory and the like.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise EngineError(f"the build failed ({reason})") from error
+        raise EngineError(f"the build failed ({first_line(error)})") from error
     layers = types_of_engine(tried.runner.describe()) or tried.conversion.layers
     check_precision(layers, precision, careful=careful)
     manifest = Manifest(facts, tried.conversion.operators, layers, careful, parity)

@@ -5,7 +5,7 @@ import importlib
 import importlib.metadata
 from typing import Any
 
-from streamer.errors import EngineError
+from streamer.errors import EngineError, first_line
 
 INSTALL = "see docs/gpu.md for how to install it"
 
@@ -49,7 +49,7 @@ def gpu_facts() -> dict[str, str]:
         name = torch.cuda.get_device_name()
         major, minor = torch.cuda.get_device_capability()
     except RuntimeError as error:
-        raise EngineError(f"the GPU does not answer ({_first_line(error)})") from error
+        raise EngineError(f"the GPU does not answer ({first_line(error)})") from error
     return {"gpu": name, "compute_capability": f"{major}.{minor}", "driver": driver_version()}
 
 
@@ -82,10 +82,4 @@ def import_module(name: str, package: str) -> Any:
             raise EngineError(f"{package} is installed without {error.name}; {INSTALL}") from error
         raise EngineError(f"{package} is not installed; {INSTALL}") from error
     except Exception as error:  # plain ones are raised there for whatever is wrong
-        raise EngineError(
-            f"{package} cannot be loaded ({_first_line(error)}); {INSTALL}"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EngineError(f"{package} cannot be loaded ({first_line(error)}); {INSTALL}") from error

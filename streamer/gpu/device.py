@@ -5,12 +5,14 @@ waits for an event of the other. The CPU only waits in `Event.wait`.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from streamer.errors import EngineError
+
+T = TypeVar("T")
 
 
 class Event(Protocol):
@@ -25,6 +27,13 @@ class Stream(Protocol):
 
     def run(self, work: Callable[[], object]) -> None:
         """Put work at the stream's end; it may run later, and must not look at results itself."""
+
+    def allocate(self, make: Callable[[], T]) -> T:
+        """Make tensors now, of memory that is used again in this stream's order.
+
+        Memory that was freed on one stream may be handed out there at once, while work that was put
+        on it before still reads it: whoever writes to it on another stream would not wait for that.
+        """
 
     def record(self) -> Event:
         """The point after all work so far."""
@@ -50,6 +59,9 @@ class Device(Protocol):
     def repeatable(self, work: Callable[[], object], stream: Stream) -> Callable[[], object]:
         """The same work, always on the same tensors, in a form that is quick to put on a stream."""
 
+    def has_failed(self) -> bool:
+        """Whether nothing can be done on it any more by this process."""
+
 
 class CudaEvent:
     """An event of CUDA."""
@@ -72,6 +84,11 @@ class CudaStream:
         """See `Stream.run`."""
         with torch.cuda.stream(self.stream):
             work()
+
+    def allocate(self, make: Callable[[], T]) -> T:
+        """See `Stream.allocate`."""
+        with torch.cuda.stream(self.stream):
+            return make()
 
     def record(self) -> CudaEvent:
         """See `Stream.record`."""
@@ -109,6 +126,20 @@ class CudaDevice:
                 "or choose --backend openvino"
             )
         self.place = torch.device("cuda", index)
+        if self.has_failed():
+            raise EngineError(
+                "the GPU has failed in this process, which cannot use it again; start it anew"
+            )
+
+    def has_failed(self) -> bool:
+        """See `Device.has_failed`: after most errors CUDA answers each call with the same one."""
+        try:
+            torch.zeros(1, device=self.place)
+        except torch.OutOfMemoryError:
+            return False
+        except RuntimeError:
+            return True
+        return False
 
     def stream(self) -> CudaStream:
         """See `Device.stream`."""

@@ -22,26 +22,29 @@ _DRAW_BLOCK = 256
 @triton.jit
 def _scaled(
     plane, row_stride, column_stride, first_row, row_weights, first_column, column_weights,
-    y, x, inside, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    y, x, inside, row_taps, column_taps,
 ):  # fmt: skip
     """The weighted sum of the samples of a plane that belong to places (y, x) of the output."""
     top = tl.load(first_row + y)
     left = tl.load(first_column + x, mask=inside, other=0)
     total = tl.zeros(x.shape, tl.float32)
-    for row in tl.static_range(ROWS):
+    for row in range(row_taps):
         line = plane + (top + row) * row_stride
         sum_of_line = tl.zeros(x.shape, tl.float32)
-        for column in tl.static_range(COLUMNS):
-            weight = tl.load(column_weights + x * COLUMNS + column, mask=inside, other=0.0)
+        for column in range(column_taps):
+            weight = tl.load(column_weights + x * column_taps + column, mask=inside, other=0.0)
             sample = tl.load(line + (left + column) * column_stride, mask=inside, other=0)
             sum_of_line += weight * sample.to(tl.float32)
-        total += tl.load(row_weights + y * ROWS + row) * sum_of_line
+        total += tl.load(row_weights + y * row_taps + row) * sum_of_line
     return total
 
 
-#: Triton would compile anew, which takes seconds, for pictures whose rows are longer by a few bytes
-#: and for views that begin elsewhere.
-_GEOMETRY = ("luma_stride", "chroma_stride")
+#: Triton would compile anew, which takes a second, for pictures whose rows are longer by a few
+#: bytes and for views of another size or that begin elsewhere: in live mode in the middle of a run.
+_GEOMETRY = (
+    *("luma_stride", "chroma_stride"),
+    *("row_taps", "column_taps", "chroma_row_taps", "chroma_column_taps"),
+)
 _PLANES = ("luma", "blue", "red")
 
 
@@ -53,23 +56,22 @@ def _read(
     out, out_plane, out_row, out_column, size,
     offset, scale, red_by_red, green_by_blue, green_by_red, blue_by_blue,
     red_mean, green_mean, blue_mean, red_gain, green_gain, blue_gain,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
-    CHROMA_ROWS: tl.constexpr, CHROMA_COLUMNS: tl.constexpr, BLOCK: tl.constexpr,
+    row_taps, column_taps, chroma_row_taps, chroma_column_taps, BLOCK: tl.constexpr,
 ):  # fmt: skip
     y = tl.program_id(0)
     x = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = x < size
     base = _scaled(
         luma, luma_stride, 1, rows, row_weights, columns, column_weights,
-        y, x, inside, ROWS, COLUMNS,
+        y, x, inside, row_taps, column_taps,
     )  # fmt: skip
     b = _scaled(
         blue, chroma_stride, chroma_step, chroma_rows, chroma_row_weights,
-        chroma_columns, chroma_column_weights, y, x, inside, CHROMA_ROWS, CHROMA_COLUMNS,
+        chroma_columns, chroma_column_weights, y, x, inside, chroma_row_taps, chroma_column_taps,
     ) - 128  # fmt: skip
     r = _scaled(
         red, chroma_stride, chroma_step, chroma_rows, chroma_row_weights,
-        chroma_columns, chroma_column_weights, y, x, inside, CHROMA_ROWS, CHROMA_COLUMNS,
+        chroma_columns, chroma_column_weights, y, x, inside, chroma_row_taps, chroma_column_taps,
     ) - 128  # fmt: skip
     base = (base - offset) * scale
     first = tl.minimum(tl.maximum(base + red_by_red * r, 0.0), 255.0)

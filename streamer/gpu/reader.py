@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamer.color import ColorDescription
+from streamer.errors import EngineError, first_line
 from streamer.frame import View
 from streamer.gpu.device import Device, Event
 from streamer.gpu.picture import LAYOUTS, YuvPicture
@@ -84,7 +85,17 @@ class GpuReader:
     def read(
         self, picture: av.VideoFrame, color: ColorDescription, view: View | None = None
     ) -> Input:
-        """A picture, or a part of it, as the network's input; see `Reader.read`."""
+        """A picture, or a part of it, as the network's input; see `Reader.read`.
+
+        Raises:
+            EngineError: the GPU failed.
+        """
+        try:
+            return self._read(picture, color, view)
+        except RuntimeError as error:
+            raise EngineError(f"the GPU cannot read a frame ({first_line(error)})") from error
+
+    def _read(self, picture: av.VideoFrame, color: ColorDescription, view: View | None) -> Input:
         if picture.format.name not in LAYOUTS and not is_on_gpu(picture):
             # Of more bits or other chroma: the CPU makes 8-bit RGB of it.
             seen = picture if view is None else crop(picture, view)
@@ -133,7 +144,8 @@ class GpuReader:
         key = (height, width, color)
         if key not in self._readings:
             terms = RgbTerms.of(color, self._mean, self._std)
-            self._readings = {
-                key: Reading.of(width, height, self._size_px, terms, self._device.place)
-            }
+            made = self._stream.allocate(
+                lambda: Reading.of(width, height, self._size_px, terms, self._device.place)
+            )
+            self._readings = {key: made}
         return self._readings[key]

@@ -46,7 +46,8 @@ class Uploader:
             self._staging = _Staging(key, staged)
         for plane, staging in zip(planes(picture), self._staging.planes, strict=True):
             np.copyto(staging.numpy(), plane.pixels.reshape(staging.shape))
-        stored, uploaded = empty_picture(*key, Allocate(self._device.place))
+        allocate = Allocate(self._device.place)
+        stored, uploaded = self._stream.allocate(lambda: empty_picture(*key, allocate))
         self._stream.run(_copies(self._staging.planes, stored))
         self._copied = self._stream.record()
         return uploaded

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pranet import load_model
 from pranet.checkpoint import CheckpointInfo, read_info
 from pranet.errors import CheckpointError
-from streamer.engine import Segmenter, cache, load_segmenter, openvino
+from streamer.engine import Segmenter, base, cache, load_segmenter, openvino
+from streamer.engine.choice import Choice
 from streamer.engine.eager import EagerSegmenter, ImageToProbability
 from streamer.engine.openvino import OpenVinoSegmenter
 from streamer.errors import EngineError
@@ -246,6 +247,41 @@ class TestChoice:
     def test_unknown_precision(self, checkpoint: Path, backend: Any) -> None:
         with pytest.raises(EngineError, match="unknown precision 'int4'; known: auto, fp32"):
             load_segmenter(str(checkpoint), backend=backend, precision="int4")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("failing", "precision", "loaded"),
+        [
+            ("", "auto", "tensorrt"),
+            ("tensorrt", "auto", "cuda"),
+            ("tensorrt cuda", "auto", "openvino"),
+            ("tensorrt cuda", "fp32", "openvino"),
+            ("tensorrt", "fp16", "cuda"),
+            # No other backend has it, and what the first one says is what to do.
+            ("tensorrt cuda", "fp16", "cuda failed"),
+            ("tensorrt", "int8", "tensorrt failed"),
+            ("tensorrt", "fp8", "tensorrt failed"),
+        ],
+    )
+    def test_auto_goes_on_where_a_backend_cannot_be_used(
+        self,
+        checkpoint: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        failing: str,
+        precision: Any,
+        loaded: str,
+    ) -> None:
+        def load(_: Any, backend: str, *__: Any) -> Any:
+            if backend in failing.split():
+                raise EngineError(f"{backend} failed")
+            return backend
+
+        monkeypatch.setattr(base, "_load", load)
+        monkeypatch.setattr(base, "choose_backend", lambda *_: Choice("tensorrt", "built"))
+        if "failed" in loaded:
+            with pytest.raises(EngineError, match=f"^{loaded}$"):
+                load_segmenter(str(checkpoint), precision=precision)
+        else:
+            assert load_segmenter(str(checkpoint), precision=precision) == loaded
 
     def test_eager_has_no_bf16(self, checkpoint: Path) -> None:
         with pytest.raises(EngineError, match="--backend openvino"):

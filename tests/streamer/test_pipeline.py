@@ -342,6 +342,26 @@ class TestFailure:
         assert pipeline.result.frames_out == 7
         assert pipeline.result.error == str(error)
 
+    @pytest.mark.parametrize("backend", ["cuda", "tensorrt", "openvino"])
+    def test_of_a_gpu_wherever_it_shows(
+        self, backend: str, source_of: SourceOf, frames: Frames
+    ) -> None:
+        """PyTorch's errors are many lines long, and come where a result is first needed."""
+
+        def fail(_: int) -> None:
+            raise RuntimeError("CUDA error: unspecified launch failure\nCompile with …")
+
+        segmenter, sink = FakeSegmenter(), FakeSink(fail)
+        segmenter.info = replace(segmenter.info, backend=backend)
+        pipeline = Pipeline(source_of(frames(3)), segmenter, [sink])
+        expected = (RuntimeError, "CUDA error: unspecified launch failure\nCompile with …")
+        if backend != "openvino":
+            expected = (EngineError, "the GPU failed (CUDA error: unspecified launch failure)")
+        with pytest.raises(expected[0]) as caught:
+            pipeline.run()
+        assert str(caught.value) == pipeline.result.error == expected[1]
+        assert sink.closed == 1
+
     @STREAMS
     @pytest.mark.parametrize("hook", ["on_submit", "on_result"])
     def test_of_the_segmenter(

@@ -23,8 +23,8 @@ class FakeStream:
     A copy out of staging memory therefore reads what is there at the last moment.
     """
 
-    def __init__(self, *, lazy: bool) -> None:
-        self._lazy = lazy
+    def __init__(self, *, lazy: bool, device: "FakeDevice | None" = None) -> None:
+        self._lazy, self._device = lazy, device
         self._work: deque[Callable[[], object]] = deque()
         self._put = self._done = 0
 
@@ -33,6 +33,11 @@ class FakeStream:
         self._put += 1
         if not self._lazy:
             self.run_up_to(self._put)
+
+    def allocate(self, make: Callable[[], Any]) -> Any:
+        if self._device is not None:
+            self._device.allocated += 1
+        return make()
 
     def record(self) -> FakeEvent:
         return FakeEvent(self, self._put)
@@ -53,10 +58,13 @@ class FakeDevice:
 
     def __init__(self, *, lazy: bool) -> None:
         self.lazy = lazy
+        self.failed = False
+        #: Times that memory of a stream's own was taken.
+        self.allocated = 0
         self._default = FakeStream(lazy=lazy)
 
     def stream(self) -> FakeStream:
-        return FakeStream(lazy=self.lazy)
+        return FakeStream(lazy=self.lazy, device=self)
 
     def default_stream(self) -> FakeStream:
         return self._default
@@ -66,6 +74,9 @@ class FakeDevice:
 
     def repeatable(self, work: Callable[[], object], stream: Any) -> Callable[[], object]:
         return work
+
+    def has_failed(self) -> bool:
+        return self.failed
 
 
 @pytest.fixture

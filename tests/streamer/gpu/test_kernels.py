@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -145,3 +146,53 @@ def test_kernels_compute_what_their_plain_forms_do() -> None:
         check=False,
     )
     assert done.stdout.strip() == "same", done.stderr
+
+
+#: Types of the kernels' arguments by name, for those that are no plain numbers.
+READ_TYPES = {
+    **dict.fromkeys(("luma", "blue", "red"), "*u8"),
+    **dict.fromkeys(("rows", "columns", "chroma_rows", "chroma_columns"), "*i32"),
+    "out": "*fp16",
+}
+READ_FLOATS = ["offset", "scale", "red_by_red", "green_by_blue", "green_by_red", "blue_by_blue"]
+
+
+def type_of(name: str) -> str:
+    """Of an argument of the reading kernel, as Triton spells it."""
+    if name.endswith("_weights"):
+        return "*fp32"
+    if name in READ_FLOATS or name.endswith(("_mean", "_gain")):
+        return "fp32"
+    return READ_TYPES.get(name, "constexpr" if name == "BLOCK" else "i32")
+
+
+@pytest.mark.parametrize("capability", [75, 90, 120])
+def test_the_reading_kernel_compiles_for_a_gpu(
+    capability: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That needs no GPU."""
+    triton = pytest.importorskip("triton", reason="Triton comes with PyTorch for CUDA only")
+    compiler = pytest.importorskip("triton.backends.compiler")
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    from streamer.gpu import kernels
+
+    names = [parameter.name for parameter in kernels._read.params]
+    source = triton.compiler.ASTSource(
+        fn=kernels._read,
+        signature={name: type_of(name) for name in names},
+        constexprs={(names.index("BLOCK"),): kernels._READ_BLOCK},
+    )
+    compiled = triton.compile(source, target=compiler.GPUTarget("cuda", capability, 32))
+    assert compiled.asm["cubin"]
+
+
+def test_no_kernel_is_compiled_anew_for_another_size_or_place() -> None:
+    """It takes seconds, which a live run does not have."""
+    pytest.importorskip("triton", reason="Triton comes with PyTorch for CUDA only")
+    from streamer.gpu import kernels
+
+    built_in = {p.name for p in kernels._read.params if p.is_constexpr}
+    assert built_in == {"BLOCK"}
+    free = {p.name for p in kernels._read.params if p.do_not_specialize}
+    assert {"luma_stride", "chroma_stride", "row_taps", "column_taps"} <= free
+    assert {"chroma_row_taps", "chroma_column_taps"} <= free

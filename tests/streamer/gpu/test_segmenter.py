@@ -1,5 +1,7 @@
 """What runs on a GPU's streams, in an order that CUDA would be free to choose."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from streamer.color import ColorDescription
+from streamer.engine import gpu
 from streamer.engine.base import EngineInfo
 from streamer.engine.gpu import STREAMS, GpuSegmenter
 from streamer.errors import EngineError
 from streamer.frame import View
+from streamer.gpu.upload import Uploader
 from streamer.planes import planes
 from streamer.rgb import SquareReader
 
@@ -134,6 +138,61 @@ def test_a_failing_gpu_is_an_engine_error(fake_device: Any) -> None:
     at_once = load(fail, fake_device(lazy=False))
     with pytest.raises(EngineError, match="the GPU does not take the frame"):
         at_once.submit(np.zeros((SIZE_PX, SIZE_PX, 3), np.uint8))
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_memory_that_a_failed_gpu_used_is_not_given_back(
+    fake_device: Any, monkeypatch: pytest.MonkeyPatch, failed: bool
+) -> None:
+    """PyTorch would end the process; after running out of memory it would not."""
+    left: list[object] = []
+    monkeypatch.setattr(gpu, "_left_behind", left)
+
+    def fail(image: Tensor) -> Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    device = fake_device(lazy=True)
+    segmenter = load(fail, device)
+    pending = segmenter.submit(np.zeros((SIZE_PX, SIZE_PX, 3), np.uint8))
+    device.failed = failed
+    with pytest.raises(EngineError):
+        pending.result()
+    assert bool(left) == failed
+
+
+def test_a_reader_that_fails_is_an_engine_error(
+    segmenter: GpuSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(Uploader, "upload", fail)
+    with pytest.raises(EngineError, match=r"cannot read a frame \(CUDA out of memory\.\)$"):
+        segmenter.reader().read(picture(60), COLOR)
+
+
+def test_what_was_closed_is_gone_at_once(fake_device: Any) -> None:
+    """The next engine may need its memory; nobody waits for the garbage collector."""
+    segmenter = load(mean_of_rgb, fake_device(lazy=True))
+    segmenter.submit(segmenter.reader().read(picture(60), COLOR)).result()
+    segmenter.close()
+    there = weakref.ref(segmenter)
+    gc.disable()
+    try:
+        del segmenter
+        assert there() is None
+    finally:
+        gc.enable()
+
+
+def test_memory_on_the_gpu_is_of_the_stream_that_writes_to_it(fake_device: Any) -> None:
+    """Else another stream's work, put there before, may still read what it held."""
+    device = fake_device(lazy=False)
+    reader = load(mean_of_rgb, device).reader()
+    before = device.allocated
+    reader.read(picture(60, size=(96, 80)), COLOR)
+    # The tables of that size, and the picture.
+    assert device.allocated - before == 2
 
 
 def test_close_waits_and_may_be_called_twice(segmenter: GpuSegmenter) -> None:
