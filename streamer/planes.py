@@ -89,7 +89,9 @@ def blank_like(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame
 
 def whole_samples(view: View, picture: av.VideoFrame) -> View:
     """The view with its left and top edge moved outwards to whole chroma samples."""
-    steps = [plane.step for plane in planes(picture)]
+    # The samples of a picture on the GPU, which are NV12's, are out of reach here.
+    on_gpu = picture.format.name == "cuda"
+    steps = [(2, 2)] if on_gpu else [plane.step for plane in planes(picture)]
     left = view.x - view.x % max(across for across, _ in steps)
     top = view.y - view.y % max(down for _, down in steps)
     return View(left, top, view.x + view.width - left, view.y + view.height - top)

@@ -82,5 +82,9 @@ class SquareReader:
         self, picture: av.VideoFrame, color: ColorDescription, view: View | None = None
     ) -> NDArray[np.uint8]:
         """The picture, or a part of it, as RGB (size_px, size_px, 3)."""
+        if picture.format.name == "cuda":
+            from streamer.gpu.surface import download
+
+            picture = download(picture)
         seen = picture if view is None else crop(picture, view)
         return self._rgb.read(seen, color, self._size_px, self._size_px)
