@@ -1,9 +1,12 @@
 """The small luma image that motion is found in, made on the GPU: only that comes back."""
 
+from functools import lru_cache
+
 import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from streamer.frame import View
 from streamer.gpu.reading import Axis
@@ -23,8 +26,17 @@ def small_luma_on_gpu(
     whole = as_tensors(picture).luma
     rows = whole[view.y + step // 2 : view.y + view.height : step, view.x : view.x + view.width]
     down, across = (
-        Axis.of(area_taps(count, wanted), rows.device).matrix(count)
+        _matrix(count, wanted, rows.device)
         for count, wanted in zip(rows.shape, reversed(size), strict=True)
     )
     small = (down @ rows.float() @ across.T + 0.5).to(torch.uint8)
     return np.asarray(small.cpu().numpy(), np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _matrix(count: int, wanted: int, place: torch.device) -> Tensor:
+    """Makes of so many samples as many as are wanted.
+
+    Remembered: it is the same for each picture, and to bring it there waits for the default stream.
+    """
+    return Axis.of(area_taps(count, wanted), place).matrix(count)

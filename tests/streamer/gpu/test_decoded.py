@@ -15,6 +15,7 @@ from streamer.color import ColorDescription
 from streamer.engine.base import EngineInfo
 from streamer.engine.gpu import STREAMS, GpuSegmenter
 from streamer.frame import Frame, View
+from streamer.gpu import luma as luma_module
 from streamer.gpu import surface
 from streamer.motion import small_luma
 from streamer.pipeline import Pipeline
@@ -160,3 +161,23 @@ def test_their_small_luma_is_that_of_the_host(
     mine = small_luma(picture, view).astype(int)
     theirs = small_luma(surface.download(picture), view).astype(int)
     assert np.abs(mine - theirs).max() <= 1
+
+
+def test_small_luma_has_its_weights_brought_to_the_gpu_once(
+    decoded: Callable[[NDArray[np.uint8]], av.VideoFrame],
+    noise: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    brought = []
+    real = luma_module.Axis.of
+
+    def bring(*arguments: Any) -> Any:
+        brought.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(luma_module.Axis, "of", bring)
+    # Of a size that no other test has.
+    view = View(0, 0, WIDTH_PX - 2, HEIGHT_PX - 2)
+    for _ in range(3):
+        small_luma(decoded(noise), view)
+    assert len(brought) == 2
