@@ -4,8 +4,11 @@ They are PyAV's own frames of the format ``cuda``, so they travel like all other
 those of NV12.
 """
 
+from functools import lru_cache
+
 import av
 import torch
+from av.video.frame import CudaContext
 from torch.utils.dlpack import from_dlpack
 
 from streamer.gpu.device import CudaStream
@@ -55,9 +58,21 @@ def adopt(picture: av.VideoFrame, place: torch.device | None = None) -> av.Video
     own = (memory[:rows], memory[rows:].view(chroma.shape))
     for target, plane in zip(own, (luma, chroma), strict=True):
         target.copy_(plane)
-    # The copy has put this thread in torch's context; see `enter_context`.
-    made = av.VideoFrame.from_dlpack(own, format=LAYOUT, current_ctx=True)
+    made = av.VideoFrame.from_dlpack(own, format=LAYOUT, cuda_context=_context(memory.device))
     return _tagged(made, picture)
+
+
+@lru_cache(maxsize=8)
+def _context(place: torch.device) -> CudaContext | None:
+    """What FFmpeg knows a GPU's own pictures by; None on the CPU.
+
+    One for all of them: without it PyAV makes one per picture, for which FFmpeg loads the driver's
+    library anew. It takes the CUDA context that is current when it is first used; see
+    `enter_context`. The copy that goes ahead has put the thread in torch's.
+    """
+    if place.type != ON_GPU:
+        return None
+    return CudaContext(place.index, primary_ctx=False, current_ctx=True)
 
 
 def enter_context() -> None:
