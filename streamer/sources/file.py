@@ -18,7 +18,7 @@ from streamer.errors import SourceError
 from streamer.frame import Frame
 from streamer.sources.base import Item, SourceInfo
 from streamer.sources.conform import Conformer, drawable_format
-from streamer.sources.nvdec import LAYOUT, adopt, check_on_gpu, nvdec
+from streamer.sources.nvdec import LAYOUT, MOST_REFUSED, adopt, check_on_gpu, nvdec
 
 # Containers that hold video. Play lists and other formats that open further files or network
 # addresses are left out on purpose: a file is untrusted input.
@@ -74,7 +74,7 @@ class FileSource:
                 metadata_errors="replace",
                 hwaccel=nvdec() if on_gpu else None,
             )
-        except (av.FFmpegError, ValueError, NotImplementedError) as error:
+        except (av.FFmpegError, ValueError, RuntimeError) as error:
             if on_gpu:
                 raise SourceError(f"{name}: NVDEC cannot be used ({_reason(error)})") from error
             raise SourceError(f"{name}: not a video that can be read ({_reason(error)})") from error
@@ -84,7 +84,7 @@ class FileSource:
             known = (stream for stream in self._container.streams.audio if stream.codec_context)
             audio = next(known, None)
             self._streams = [self._video] + ([audio] if audio is not None else [])
-            self._decoded = self._decode()
+            self._decoded = self._decode(name)
             self._held: list[AudioPacket] = []
             self._first = self._first_frame(name)
             if on_gpu:
@@ -141,11 +141,14 @@ class FileSource:
                 self._held.append(item)
                 continue
             return item
+        if self._on_gpu and self.damaged:
+            raise SourceError(f"{name}: NVDEC does not decode it, or it is damaged")
         raise SourceError(f"{name}: no frame can be decoded; the file is empty or damaged")
 
-    def _decode(self) -> Iterator[av.VideoFrame | AudioPacket]:
+    def _decode(self, name: str) -> Iterator[av.VideoFrame | AudioPacket]:
         """Pictures and audio packets as they come; damage is counted and skipped."""
         audio_times = _RisingTimes()
+        has_begun, failures = False, 0
         for packet in self._packets():
             if packet.stream is not self._video:
                 if packet.dts is not None:
@@ -158,11 +161,18 @@ class FileSource:
                 continue
             try:
                 pictures = packet.decode()
-            except av.FFmpegError:
+            except av.FFmpegError as error:
                 self.damaged += 1
+                failures += 1
+                if self._on_gpu and not has_begun and failures == MOST_REFUSED:
+                    raise SourceError(
+                        f"{name}: NVDEC does not decode it ({_reason(error)})"
+                    ) from error
                 continue
+            failures = 0
             for picture in pictures:
                 if isinstance(picture, av.VideoFrame):
+                    has_begun = True
                     self.damaged += picture.is_corrupt
                     yield picture
 
@@ -282,4 +292,5 @@ def _check_size(video: av.VideoCodecContext, name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    # CUDA explains itself at length.
+    return getattr(error, "strerror", None) or str(error).partition("\n")[0]

@@ -8,6 +8,10 @@ from streamer.errors import SourceError
 #: The layout of the pictures; see `streamer.gpu.surface`.
 LAYOUT = "nv12"
 
+#: Packets in a row that NVDEC may refuse before the first picture: what it cannot decode (other
+#: chroma, too large, no memory left) it refuses packet by packet, to the file's end.
+MOST_REFUSED = 10
+
 
 def nvdec() -> HWAccel:
     """For `av.open`, at once and by the same thread: decode in PyTorch's CUDA context."""

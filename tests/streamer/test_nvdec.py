@@ -1,7 +1,9 @@
 """Decoding on a GPU, as far as it can be seen without one."""
 
 import logging
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -11,9 +13,9 @@ import pytest
 from streamer.errors import SourceError
 from streamer.frame import Frame
 from streamer.planes import planes
+from streamer.sources import FileSource, open_source
 from streamer.sources import file as file_module
-from streamer.sources import open_source
-from streamer.sources.nvdec import check_on_gpu, nvdec
+from streamer.sources.nvdec import MOST_REFUSED, check_on_gpu, nvdec
 
 
 @pytest.fixture
@@ -33,6 +35,26 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(*arguments, **options)
 
     monkeypatch.setattr(file_module.av, "open", refuse)
+
+
+@pytest.fixture
+def no_acceleration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opens for NVDEC what the CPU then decodes."""
+    real = av.open
+    monkeypatch.setattr(
+        file_module.av,
+        "open",
+        lambda *arguments, hwaccel=None, **options: real(*arguments, **options),
+    )
+
+
+@pytest.fixture
+def stand_in(no_acceleration: None, monkeypatch: pytest.MonkeyPatch) -> list[av.VideoFrame]:
+    """Frames of the host take the place of those of a GPU; those that were checked."""
+    checked: list[av.VideoFrame] = []
+    monkeypatch.setattr(file_module, "check_on_gpu", lambda picture, _: checked.append(picture))
+    monkeypatch.setattr(file_module, "adopt", lambda picture: picture.reformat(format="nv12"))
+    return checked
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -62,18 +84,8 @@ def test_pictures_that_came_from_the_cpu_after_all_are_noticed() -> None:
         check_on_gpu(av.VideoFrame(64, 48, "yuv420p"), "clip")
 
 
-def test_pictures_are_taken_over_and_announced_as_they_are(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With frames of the host in the place of those of a GPU."""
-    real = av.open
-    monkeypatch.setattr(
-        file_module.av,
-        "open",
-        lambda *arguments, hwaccel=None, **options: real(*arguments, **options),
-    )
-    monkeypatch.setattr(file_module, "check_on_gpu", lambda *_: None)
-    monkeypatch.setattr(file_module, "adopt", lambda picture: picture.reformat(format="nv12"))
+@pytest.mark.usefixtures("stand_in")
+def test_pictures_are_taken_over_and_announced_as_they_are(clip: Path) -> None:
     source = open_source(str(clip), decode="gpu")
     assert (source.info.decoder, source.info.pixel_format) == ("NVDEC", "nv12")
     frames = [item for item in source if isinstance(item, Frame)]
@@ -88,3 +100,118 @@ def test_pictures_are_taken_over_and_announced_as_they_are(
             planes(frame.picture)[0].pixels, planes(other.picture)[0].pixels
         )
     plain.close()
+
+
+@pytest.fixture
+def foreign(film: Any, tmp_path: Path) -> Path:
+    """Of a codec that no NVDEC has; PyAV finds that out with no GPU."""
+    path: Path = film(tmp_path / "clip.mkv", count=5, codec="ffv1")
+    return path
+
+
+def test_auto_takes_the_cpu_for_a_codec_that_nvdec_lacks(
+    foreign: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        source = open_source(str(foreign), decode="auto")
+    assert source.info.decoder == "CPU"
+    source.close()
+    (line,) = caplog.messages
+    assert line.startswith(f"decoding on the CPU: {foreign}: NVDEC cannot be used (Hardware")
+
+
+def test_gpu_says_in_one_line_that_nvdec_lacks_a_codec(foreign: Path) -> None:
+    with pytest.raises(SourceError, match=r"^.*NVDEC cannot be used \(.*no stream is compatible"):
+        open_source(str(foreign), decode="gpu")
+
+
+def test_what_cuda_says_at_length_is_cut_to_one_line(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`")
+
+    monkeypatch.setattr(file_module, "nvdec", fail)
+    with pytest.raises(SourceError) as caught:
+        open_source(str(clip), decode="gpu")
+    assert str(caught.value) == f"{clip}: NVDEC cannot be used (CUDA error: out of memory)"
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch, no_acceleration: None) -> Callable[..., list[object]]:
+    """Has NVDEC refuse some of the packets, and the CPU none; gives all that are read."""
+    real = FileSource._packets
+
+    def fail() -> None:
+        raise av.error.InvalidDataError(1, "Invalid data found")
+
+    def prepare(which: Container[int]) -> list[object]:
+        packets: list[object] = []
+
+        def some_refused(source: FileSource) -> Iterator[object]:
+            for index, packet in enumerate(real(source)):
+                packets.append(packet)
+                refused = source._on_gpu and index in which
+                yield SimpleNamespace(stream=packet.stream, decode=fail) if refused else packet
+
+        monkeypatch.setattr(FileSource, "_packets", some_refused)
+        return packets
+
+    return prepare
+
+
+ALL = range(1000)
+
+
+def test_what_nvdec_refuses_is_not_read_to_its_end(
+    film: Any, tmp_path: Path, refuse: Callable[..., list[object]]
+) -> None:
+    path, read = film(tmp_path / "long.mp4", count=3 * MOST_REFUSED), refuse(ALL)
+    with pytest.raises(SourceError, match=r"NVDEC does not decode it \(Invalid data found\)"):
+        open_source(str(path), decode="gpu")
+    assert len(read) == MOST_REFUSED
+
+
+def test_nor_is_a_short_file_called_damaged_alone(
+    clip: Path, refuse: Callable[..., list[object]]
+) -> None:
+    read = refuse(ALL)
+    with pytest.raises(SourceError, match="NVDEC does not decode it, or it is damaged"):
+        open_source(str(clip), decode="gpu")
+    assert 5 <= len(read) < MOST_REFUSED
+
+
+@pytest.mark.parametrize("count", [5, 3 * MOST_REFUSED])
+def test_auto_has_the_cpu_decode_what_nvdec_refuses(
+    film: Any,
+    tmp_path: Path,
+    refuse: Callable[..., list[object]],
+    count: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = film(tmp_path / "clip.mp4", count=count)
+    refuse(ALL)
+    with caplog.at_level(logging.INFO):
+        source = open_source(str(path), decode="auto")
+    assert (source.info.decoder, source.damaged) == ("CPU", 0)
+    assert sum(isinstance(item, Frame) for item in source) == count
+    source.close()
+    assert "NVDEC does not decode it" in caplog.messages[0]
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    "which",
+    [range(1, MOST_REFUSED + 15), [*range(MOST_REFUSED - 1), *range(MOST_REFUSED, 25)]],
+    ids=["after a picture", "not in a row"],
+)
+def test_damage_is_no_refusal(
+    film: Any, tmp_path: Path, refuse: Callable[..., list[object]], which: Container[int]
+) -> None:
+    # Each picture is whole by itself.
+    path = film(tmp_path / "clip.mp4", count=30, options={"g": "1"})
+    refuse(which)
+    source = open_source(str(path), decode="gpu")
+    frames = sum(isinstance(item, Frame) for item in source)
+    source.close()
+    assert (frames, source.damaged) == (6, 24)
