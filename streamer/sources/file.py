@@ -216,8 +216,9 @@ class FileSource:
         if self._on_gpu:
             if (picture.width, picture.height) != (self.info.width, self.info.height):
                 raise SourceError(
-                    f"{self.info.name}: changes its size half-way, which only --decode cpu can take"
+                    f"{self.info.name}: changes its size half-way, which needs --decode cpu"
                 )
+            check_on_gpu(picture, self.info.name)
             return adopt(picture)
         aspect = self._video.codec_context.sample_aspect_ratio
         conformed = self._conformer.conform(picture, self._color, aspect)

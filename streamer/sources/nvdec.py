@@ -24,7 +24,7 @@ def nvdec() -> HWAccel:
 
 
 def check_on_gpu(picture: av.VideoFrame, name: str) -> None:
-    """That a decoded picture is on the GPU, and of a layout that can be read there.
+    """That a decoded picture is on the GPU, and of a layout and a size that can be read there.
 
     Raises:
         SourceError: it is not.
@@ -32,6 +32,11 @@ def check_on_gpu(picture: av.VideoFrame, name: str) -> None:
     layout = picture.sw_format.name if picture.sw_format else picture.format.name
     if picture.format.name != "cuda" or layout != LAYOUT:
         raise SourceError(f"{name}: NVDEC gives {layout} pictures of it, not {LAYOUT}")
+    if picture.width % 2 or picture.height % 2:
+        raise SourceError(
+            f"{name}: NVDEC's pictures of {picture.width}x{picture.height} px cannot be taken; "
+            "their sides have to be even"
+        )
 
 
 def adopt(picture: av.VideoFrame) -> av.VideoFrame:

@@ -215,3 +215,37 @@ def test_damage_is_no_refusal(
     frames = sum(isinstance(item, Frame) for item in source)
     source.close()
     assert (frames, source.damaged) == (6, 24)
+
+
+def _decoded(width: int, height: int, layout: str = "nv12") -> Any:
+    """All that is looked at of a picture on a GPU."""
+    kind, stored = (SimpleNamespace(name=name) for name in ("cuda", layout))
+    return SimpleNamespace(width=width, height=height, format=kind, sw_format=stored)
+
+
+def test_odd_sides_are_refused_where_the_cpu_can_still_take_over() -> None:
+    check_on_gpu(_decoded(64, 48), "clip")
+    for width, height in ((63, 48), (64, 47)):
+        with pytest.raises(SourceError, match=f"clip: .*{width}x{height} px.*even"):
+            check_on_gpu(_decoded(width, height), "clip")
+
+
+def test_every_picture_is_checked(clip: Path, stand_in: list[av.VideoFrame]) -> None:
+    """A stream can change its layout half-way."""
+    source = open_source(str(clip), decode="gpu")
+    first = list(stand_in)
+    frames = sum(isinstance(item, Frame) for item in source)
+    source.close()
+    assert len(first) == 1
+    assert len(stand_in) == 1 + frames
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_change_of_size_half_way_names_the_way_out(film: Any, tmp_path: Path) -> None:
+    parts = [film(tmp_path / f"{width}.h264", count=5, size=(width, 64)) for width in (96, 64)]
+    path = tmp_path / "both.h264"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    source = open_source(str(path), decode="gpu")
+    with pytest.raises(SourceError, match="changes its size half-way, which needs --decode cpu"):
+        list(source)
+    source.close()
