@@ -73,7 +73,7 @@ class Reader(Protocol):
         It is to be submitted before the next one is read: a GPU's reader has few places for them.
 
         Args:
-            picture: of a `DRAWABLE` format, or on the GPU where the engine is there as well.
+            picture: of a `DRAWABLE` format, or on the GPU.
             view: the part, brought to `whole_samples`; None for all of it.
         """
 

@@ -14,7 +14,7 @@ from av.stream import Disposition
 from streamer.audio import AudioPacket
 from streamer.color import describe
 from streamer.cores import usable_cores
-from streamer.errors import SourceError
+from streamer.errors import SourceError, first_line
 from streamer.frame import Frame
 from streamer.sources.base import Item, SourceInfo
 from streamer.sources.conform import Conformer, drawable_format
@@ -293,5 +293,4 @@ def _check_size(video: av.VideoCodecContext, name: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    # CUDA explains itself at length.
-    return getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    return getattr(error, "strerror", None) or first_line(error)
