@@ -54,10 +54,10 @@ def lean_network(model: nn.Module, dtype: torch.dtype) -> NormalisedToProbabilit
 def cuda_network(model: Any, dtype: torch.dtype, *, compiled: bool) -> Callable[[Tensor], Tensor]:
     """The network as it is put into a graph; see `GpuSegmenter`.
 
-    cuDNN chooses its kernels by rule and not by trial: a trial may end otherwise the next time, and
-    the same picture would have another mask. In float32 it computes in float32, and not in the ten
-    bits of TF32. What is compiled is kept in the user's cache: PyTorch's own folder for it may be
-    emptied when the machine starts.
+    cuDNN and PyTorch's compiler choose their kernels by rule and not by trial: a trial may end
+    otherwise the next time, and the same picture would have another mask. In float32 it computes in
+    float32, and not in the ten bits of TF32. What is compiled is kept in the user's cache:
+    PyTorch's own folder for it may be emptied when the machine starts.
     """
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = dtype != torch.float32
@@ -66,4 +66,8 @@ def cuda_network(model: Any, dtype: torch.dtype, *, compiled: bool) -> Callable[
     network = lean.cuda().to(memory_format=torch.channels_last)
     if not compiled:
         return network
-    return torch.compile(network, dynamic=False)
+    from torch._inductor import config
+
+    # PyTorch 2.9 does not know it yet.
+    by_rule: dict[str, Any] = {"deterministic": True} if hasattr(config, "deterministic") else {}
+    return torch.compile(network, dynamic=False, options=by_rule)
