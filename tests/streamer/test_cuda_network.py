@@ -25,8 +25,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(torch, "compile", compile_)
     monkeypatch.setattr(nn.Module, "cuda", lambda self: self)
     monkeypatch.setenv("PRANET_STREAM_CACHE", str(tmp_path))
-    # Both are put back afterwards.
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    # All are put back afterwards; one that was never there, too.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     return options
 
