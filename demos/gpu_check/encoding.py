@@ -11,6 +11,7 @@ import av
 import numpy as np
 import torch
 
+from demos.gpu_check.part import Steps
 from demos.gpu_check.pipeline import HEIGHT_PX, WIDTH_PX, MemorySource
 from streamer.frame import Frame
 from streamer.gpu.surface import adopt, settle
@@ -28,6 +29,16 @@ _COMPARED = 10
 def why_not() -> str | None:
     """What keeps NVENC from 1080p pictures here; None if nothing does."""
     return why_no_nvenc(WIDTH_PX, HEIGHT_PX)
+
+
+def encoding_steps() -> Steps:
+    """Both memories, if NVENC opens at all."""
+    missing = why_not()
+    if missing is not None:
+        yield "missing", lambda: missing
+        return
+    yield "host memory", from_host
+    yield "device memory", from_device
 
 
 def from_host() -> dict[str, Any]:

@@ -1,15 +1,16 @@
-"""The whole pipeline on a GPU: from memory at full speed, and live at 60 pictures a second."""
+"""The whole pipeline on a GPU at full speed, with pictures from memory."""
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from time import monotonic_ns
 from typing import Any
 
 import av
 import numpy as np
 
-from demos.bench.live import run_live
 from demos.gpu_check.frames import SAMPLE
+from demos.gpu_check.part import Steps
 from streamer.audio import AudioPacket
 from streamer.engine.base import Segmenter
 from streamer.frame import Frame
@@ -83,86 +84,27 @@ class CountingSink:
         """See `Sink.close`."""
 
 
-def check_pipeline(segmenter: Segmenter, frames: int) -> dict[str, Any]:
+def pipeline_steps(frames: int) -> Steps:
     """Frames per second from memory, with and without steadying, and the time of each stage."""
-    found: dict[str, Any] = {}
+    from pranet.checkpoint import DEFAULT_MODEL, read_info
+    from streamer.engine.cuda import load_cuda
+
+    segmenter = load_cuda(read_info(DEFAULT_MODEL))
     # The drawing kernel is compiled at the first polyp ever.
     Pipeline(MemorySource(KEPT), segmenter, [CountingSink()]).run()
     for preset in ("off", "balanced"):
-        sink = CountingSink()
-        pipeline = Pipeline(MemorySource(frames), segmenter, [sink], temporal=PRESETS[preset])
-        result = pipeline.run()
-        assert result.frames_with_objects, "nothing was found in pictures full of polyps"
-        found[f"from memory, temporal {preset}"] = {
-            "fps": round(result.rate, 1),
-            "frames": sink.frames,
-            "cpu_cores": round(result.cpu_s / result.wall_s, 2),
-            "latency_ms": result.latency_ms,
-        }
-    return found
+        yield f"from memory, temporal {preset}", partial(check_pipeline, segmenter, frames, preset)
 
 
-def check_video_engines(segmenter: Segmenter) -> dict[str, Any]:
-    """The sample decoded by NVDEC, drawn upon on the GPU and brought back once."""
-    source = open_source(str(SAMPLE), decode="gpu")
-    sink = KeepingSink()
-    try:
-        result = Pipeline(source, segmenter, [sink], temporal=PRESETS["balanced"]).run()
-    finally:
-        source.close()
-    by_cpu = open_source(str(SAMPLE))
-    kept = KeepingSink()
-    try:
-        Pipeline(by_cpu, segmenter, [kept], temporal=PRESETS["balanced"]).run()
-    finally:
-        by_cpu.close()
-    apart = np.abs(sink.kept.astype(int) - kept.kept.astype(int))
+def check_pipeline(segmenter: Segmenter, frames: int, preset: str) -> dict[str, Any]:
+    """One run of so many pictures."""
+    sink = CountingSink()
+    pipeline = Pipeline(MemorySource(frames), segmenter, [sink], temporal=PRESETS[preset])
+    result = pipeline.run()
+    assert result.frames_with_objects, "nothing was found in pictures full of polyps"
     return {
-        "decoder": source.info.decoder,
         "fps": round(result.rate, 1),
-        "frames": result.frames_out,
+        "frames": sink.frames,
+        "cpu_cores": round(result.cpu_s / result.wall_s, 2),
         "latency_ms": result.latency_ms,
-        # Of the last picture's luma, drawn on by the GPU and by the CPU.
-        "samples_that_differ_by_more_than_2": int((apart > 2).sum()),
-        "dice_of_masks": round(_dice(sink.masks, kept.masks), 5),
-    }
-
-
-def _dice(mine: list[Any], theirs: list[Any]) -> float:
-    both = sum(int((a & b).sum()) for a, b in zip(mine, theirs, strict=True))
-    return 2 * both / max(1, sum(int(one.sum()) for one in [*mine, *theirs]))
-
-
-class KeepingSink:
-    """Keeps the masks of all pictures, and the luma of the last one."""
-
-    def __init__(self) -> None:
-        self.masks: list[Any] = []
-        self.kept: Any = None
-
-    def write(self, composed: Composed) -> None:
-        """See `Sink.write`."""
-        seen = composed.segmentation
-        if seen is not None:
-            self.masks.append(seen.probability >= seen.threshold)
-        self.kept = planes(composed.picture)[0].pixels[..., 0].copy()
-
-    def write_audio(self, packet: AudioPacket) -> None:
-        """See `Sink.write_audio`."""
-
-    def close(self) -> None:
-        """See `Sink.close`."""
-
-
-def check_live(segmenter: Segmenter, seconds: float) -> dict[str, Any]:
-    """Both delays at 1080p and 60 pictures a second."""
-    name = f"synthetic:size={WIDTH_PX}x{HEIGHT_PX}:rate=60"
-    run = run_live(name, lambda: segmenter, PRESETS["balanced"], seconds=seconds)
-    return {
-        "pictures_per_s": round(run.pictures, 2),
-        "masks_per_s": round(run.masks, 2),
-        "missed_per_s": round(run.missed, 2),
-        "cpu_cores": round(run.cores, 2),
-        "video_delay_ms": run.video.summary(),
-        "annotation_delay_ms": run.annotation.summary(),
     }

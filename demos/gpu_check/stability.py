@@ -1,65 +1,100 @@
-"""The same network for a minute: whether it slows down, grows, or changes its mind."""
+"""What ships, for a minute: whether it slows down, grows, or changes its mind."""
 
 import hashlib
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from time import monotonic, monotonic_ns
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from demos.gpu_check.frames import sample_frames
-from demos.gpu_check.variants import variant
-from pranet.model import CONFIGS
+from demos.gpu_check.frames import sample_rgb
+from demos.gpu_check.measuring import summary
+from demos.gpu_check.part import Steps
+from streamer.engine.base import Pending, Segmenter
 
-MODEL = "pranet_v2_lite0"
-#: Frames whose every bit has to come out the same again.
+#: Frames whose every bit has to come out the same again, made of so many different ones.
 FRAMES = 1000
+DIFFERENT = 50
 SPAN_S = 10.0
 
-
-def check_stability(seconds: float, how: str = "graph fp16") -> dict[str, Any]:
-    """Latency by spans of ten seconds, memory at both ends, and digests of two rounds."""
-    frames = sample_frames(CONFIGS[MODEL], 50).cuda()
-    with variant(how, MODEL, frames[:1].clone()) as (run, given, answer):
-
-        def round_of(count: int) -> str:
-            digest = hashlib.sha256()
-            for index in range(count):
-                given.copy_(frames[index % len(frames)][None])
-                torch.cuda.synchronize()
-                run()
-                torch.cuda.synchronize()
-                digest.update(answer.cpu().numpy().tobytes())
-            return digest.hexdigest()[:16]
-
-        digests = [round_of(FRAMES) for _ in range(2)]
-        before = torch.cuda.mem_get_info()[0]
-        spans = []
-        start_s = monotonic()
-        while monotonic() - start_s < seconds:
-            spans.append(_span(run, min(SPAN_S, seconds)))
-        grown_mib = (before - torch.cuda.mem_get_info()[0]) / 2**20
-    return {
-        "variant": how,
-        "digests_of_1000_frames": digests,
-        "bit_stable": digests[0] == digests[1],
-        "spans": spans,
-        "memory_growth_mib": round(grown_mib, 1),
-    }
+Images = NDArray[np.uint8]
 
 
-def _span(run: Any, seconds: float) -> dict[str, float]:
-    times_ms = []
-    end_s = monotonic() + seconds
-    while monotonic() < end_s:
+def shipped_steps(seconds: float, until_s: float) -> Steps:
+    """Of the engine that `--backend cuda` loads.
+
+    Args:
+        seconds: of the latency's run, if there is so much time until `until_s`.
+    """
+    from pranet.checkpoint import DEFAULT_MODEL, read_info
+    from streamer.engine.cuda import load_cuda
+
+    segmenter = load_cuda(read_info(DEFAULT_MODEL))
+    images = sample_rgb(DIFFERENT, segmenter.info.input_size)
+    yield from stability_steps(
+        segmenter, images, seconds, until_s, free_bytes=lambda: torch.cuda.mem_get_info()[0]
+    )
+
+
+def stability_steps(
+    segmenter: Segmenter,
+    images: Images,
+    seconds: float,
+    until_s: float,
+    *,
+    free_bytes: Callable[[], int],
+    clock_s: Callable[[], float] = monotonic,
+) -> Steps:
+    """Digests of two rounds, latency by spans of ten seconds, and memory at both ends.
+
+    Args:
+        images: RGB (n, size, size, 3), taken in turn.
+        free_bytes: of the GPU's memory.
+    """
+    yield "variant", lambda: str(segmenter.info)
+    digests: list[str] = []
+
+    def bits() -> bool:
+        digests.extend(digest(segmenter, images, FRAMES) for _ in range(2))
+        return digests[0] == digests[1]
+
+    yield "bit_stable", bits
+    yield "digests_of_1000_frames", lambda: digests
+    before_bytes = free_bytes()
+    # What was found is still to be handed over in time.
+    end_s = min(clock_s() + seconds, until_s - 2)
+    number = 0
+    while clock_s() < end_s:
+        number += 1
+        span_end_s = min(clock_s() + SPAN_S, end_s)
+        yield f"span {number}", partial(_span, segmenter, images, span_end_s, clock_s)
+    yield "memory_growth_mib", lambda: round((before_bytes - free_bytes()) / 2**20, 1)
+
+
+def digest(segmenter: Segmenter, images: Images, count: int) -> str:
+    """Of every bit of the answers, with as many frames under way as the engine takes."""
+    found = hashlib.sha256()
+    under_way: deque[Pending] = deque()
+    for index in range(count):
+        under_way.append(segmenter.submit(images[index % len(images)]))
+        if len(under_way) == segmenter.info.streams:
+            found.update(under_way.popleft().result().tobytes())
+    for pending in under_way:
+        found.update(pending.result().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _span(
+    segmenter: Segmenter, images: Images, end_s: float, clock_s: Callable[[], float]
+) -> dict[str, Any]:
+    """From an image of the host to its map on the host, one at a time."""
+    times_ms: list[float] = []
+    while not times_ms or clock_s() < end_s:
         start_ns = monotonic_ns()
-        run()
-        torch.cuda.synchronize()
+        segmenter.submit(images[len(times_ms) % len(images)]).result()
         times_ms.append((monotonic_ns() - start_ns) / 1e6)
-    p50, p99 = np.percentile(times_ms, (50, 99))
-    return {
-        "frames": len(times_ms),
-        "p50_ms": round(float(p50), 3),
-        "p99_ms": round(float(p99), 3),
-        "max_ms": round(max(times_ms), 3),
-    }
+    return {"frames": len(times_ms)} | summary(times_ms)

@@ -1,130 +1,156 @@
 """One network in every variant: `python -m demos.gpu_check.worker MODEL BATCHES REPEATS`.
 
-It prepares all variants, says ``ready``, waits for a line, measures, and prints what it found as
-JSON. So several can compile at once, and each has the GPU for itself when it measures.
+It waits for its turn three times: with all at hand, before it measures what needs no compilation;
+before it compiles, as all workers do at once; and before it measures what was compiled. TensorRT's
+engines come last, since they may crash.
 """
 
-import hashlib
-import json
+import gc
 import sys
-from contextlib import ExitStack
-from time import monotonic, monotonic_ns
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import torch
 
 from demos.gpu_check.frames import sample_frames
-from demos.gpu_check.variants import REFERENCE, VARIANTS, Run, variant
+from demos.gpu_check.handing import Take, hand_over
+from demos.gpu_check.measuring import LEAST_FOR_P99, agreement, answers, latency
+from demos.gpu_check.variants import COMPILED, ENGINES, PLAIN, REFERENCE, Network, network_of, ready
 from pranet.model import CONFIGS
 
-WARM_UPS = 20
 #: Frames that are compared.
 FRAMES = 16
-#: Variants that take long to prepare: only for one picture at a time, as they are used.
-DEPLOYED = ("compiled", "tensorrt")
 #: Several workers compile at once; each would take all cores.
 THREADS = 4
 
-
-def main(model: str, batches: list[int], repeats: int) -> dict[str, Any]:
-    """Everything that is measured, by batch size and variant."""
-    torch.set_num_threads(THREADS)
-    frames = sample_frames(CONFIGS[model], max(FRAMES, *batches)).cuda()
-    found: dict[str, Any] = {}
-    with ExitStack() as stack:
-        measures = [_prepare(stack, model, frames, batch, found) for batch in batches]
-        print("ready", flush=True)
-        sys.stdin.readline()
-        for batch, ready in zip(batches, measures, strict=True):
-            _measure(ready, frames, found[f"x{batch}"], repeats, compare=batch == 1)
-    return found
+P = TypeVar("P")
+Measure = Callable[[], dict[str, Any]]
 
 
-Ready = dict[str, tuple[Run, Any, Any]]
+class Bench(Protocol[P]):
+    """Where one network is prepared and measured."""
+
+    def prepare(self, name: str) -> P:
+        """A variant, compiled if it is of that kind."""
+
+    def measure(self, name: str, prepared: P) -> Iterator[tuple[str, Measure]]:
+        """What measures it, by batch size (``x1``, …)."""
 
 
-def _prepare(stack: ExitStack, model: str, frames: Any, batch: int, found: dict[str, Any]) -> Ready:
-    """All variants for a batch size; what cannot be had is noted."""
-    ready: Ready = {}
-    notes: dict[str, Any] = found.setdefault(f"x{batch}", {})
-    for name in VARIANTS:
-        if batch > 1 and name.startswith(DEPLOYED):
-            continue
-        start_s = monotonic()
-        torch.cuda.reset_peak_memory_stats()
+def run(bench: Bench[P], take: Take, wait_for_turn: Callable[[], object]) -> None:
+    """All variants in their order. One that fails is noted, and costs no other."""
+    wait_for_turn()
+    for name in PLAIN:
+        _measure(bench, name, _prepared(bench, name, take), take)
+    wait_for_turn()
+    compiled = {name: _prepared(bench, name, take) for name in COMPILED}
+    wait_for_turn()
+    while compiled:
+        name = next(iter(compiled))
+        # Taken out, so that its memory is free for the next one.
+        _measure(bench, name, compiled.pop(name), take)
+    for name in ENGINES:
+        _measure(bench, name, _prepared(bench, name, take), take)
+
+
+def _prepared(bench: Bench[P], name: str, take: Take) -> P | None:
+    try:
+        return bench.prepare(name)
+    except Exception as error:  # of whatever kind: it is a finding
+        take(["x1", name], {"missing": _first_line(error)})
+        return None
+
+
+def _measure(bench: Bench[P], name: str, prepared: P | None, take: Take) -> None:
+    if prepared is None:
+        return
+    for batch, measure in bench.measure(name, prepared):
         try:
-            ready[name] = stack.enter_context(variant(name, model, frames[:batch].clone()))
-        except Exception as error:  # of whatever kind: it is a finding
-            first_line = (str(error) or type(error).__name__).splitlines()[0]
-            notes[name] = {"missing": first_line[:300]}
-            continue
-        notes[name] = {
-            "prepared_s": round(monotonic() - start_s, 1),
-            "peak_mib": round(torch.cuda.max_memory_allocated() / 2**20),
-        }
-    return ready
+            found = measure()
+        except Exception as error:  # likewise
+            found = {"missing": _first_line(error)}
+        take([batch, name], found)
 
 
-def _measure(
-    ready: Ready, frames: Any, notes: dict[str, Any], repeats: int, *, compare: bool
-) -> None:
-    reference = None
-    for name, (run, given, answer) in ready.items():
-        notes[name] |= latency(run, repeats if compare else max(1, repeats // 4))
-        if not compare:
-            continue
-        notes[name]["digest"], maps = answers(run, given, answer, frames)
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:300]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network on the GPU.
+
+    Attributes:
+        before_bytes: of the GPU's memory that were taken before it was there.
+        seconds: that it took to prepare.
+    """
+
+    network: Network
+    before_bytes: int
+    seconds: float
+
+
+class CudaBench:
+    """See `Bench`.
+
+    Args:
+        repeats: timed runs of each variant, for one picture at a time.
+    """
+
+    def __init__(self, model: str, batches: list[int], repeats: int) -> None:
+        torch.set_num_threads(THREADS)
+        self._model, self._batches, self._repeats = model, batches, repeats
+        self._frames = sample_frames(CONFIGS[model], max(FRAMES, *batches)).cuda()
+        self._reference: Any = None
+
+    def prepare(self, name: str) -> Prepared:
+        """See `Bench.prepare`."""
+        # What earlier variants held is not to be counted, nor freed half-way.
+        gc.collect()
+        before_bytes = torch.cuda.memory_allocated()
+        start_s = monotonic()
+        network = network_of(name, self._model)
+        if name in COMPILED:
+            # At the first run. What the compiler tries takes memory, which is not the network's.
+            ready(name, network, self._frames[:1].clone())
+        return Prepared(network, before_bytes, monotonic() - start_s)
+
+    def measure(self, name: str, prepared: Prepared) -> Iterator[tuple[str, Measure]]:
+        """See `Bench.measure`; what is compiled or an engine is for one picture at a time."""
+        for batch in self._batches if name in PLAIN else [1]:
+            yield f"x{batch}", partial(self._measure, name, prepared, batch)
+
+    def _measure(self, name: str, prepared: Prepared, batch: int) -> dict[str, Any]:
+        gc.collect()
+        torch.cuda.reset_peak_memory_stats()
+        run, given, answer = ready(name, prepared.network, self._frames[:batch].clone())
+        found: dict[str, Any] = {"prepared_s": round(prepared.seconds, 1)}
+        found |= latency(run, self._repeats if batch == 1 else min(self._repeats, LEAST_FOR_P99))
+        taken_bytes = torch.cuda.max_memory_allocated() - prepared.before_bytes
+        found["peak_mib"] = round(taken_bytes / 2**20)
+        if batch > 1:
+            return found
+        found["digest"], maps = answers(run, given, answer, self._frames)
         if name == REFERENCE:
-            reference = maps
-        elif reference is not None:
-            notes[name] |= agreement(maps, reference)
+            self._reference = maps
+        elif self._reference is not None:
+            found |= agreement(maps, self._reference)
+        return found
 
 
-def latency(run: Run, repeats: int) -> dict[str, float]:
-    """From the call to the answer on the GPU, in ms; the CPU's part is in it."""
-    for _ in range(WARM_UPS):
-        run()
-    torch.cuda.synchronize()
-    times_ms = []
-    for _ in range(repeats):
-        start_ns = monotonic_ns()
-        run()
-        torch.cuda.synchronize()
-        times_ms.append((monotonic_ns() - start_ns) / 1e6)
-    p50, p95, p99 = np.percentile(times_ms, (50, 95, 99))
-    return {
-        "p50_ms": round(float(p50), 3),
-        "p95_ms": round(float(p95), 3),
-        "p99_ms": round(float(p99), 3),
-        "max_ms": round(max(times_ms), 3),
-    }
-
-
-def answers(run: Run, given: Any, answer: Any, frames: Any) -> tuple[str, Any]:
-    """The maps of all frames, and a digest of every bit of them."""
-    maps = []
-    for frame in frames:
-        given.copy_(frame[None])
-        torch.cuda.synchronize()
-        run()
-        torch.cuda.synchronize()
-        maps.append(answer[0].cpu().numpy().copy())
-    return hashlib.sha256(np.stack(maps).tobytes()).hexdigest()[:16], np.stack(maps)
-
-
-def agreement(maps: Any, reference: Any) -> dict[str, float]:
-    """How far maps are from those of the reference: greatest difference, and Dice of the masks."""
-    # Networks with made weights see nothing anywhere: their masks are what is above the middle.
-    level = 0.5 if reference.max() > 0.5 > reference.min() else float(np.median(reference))
-    mine, theirs = maps >= level, reference >= level
-    dice = 2 * (mine & theirs).sum() / max(1, mine.sum() + theirs.sum())
-    return {
-        "max_difference": round(float(np.abs(maps - reference).max()), 5),
-        "dice": round(float(dice), 5),
-    }
+def _wait_for_turn() -> None:
+    hand_over([], None)
+    if not sys.stdin.readline():
+        # Whoever asked is gone.
+        sys.exit()
 
 
 if __name__ == "__main__":
     sizes = [int(size) for size in sys.argv[2].split(",")]
-    print(json.dumps(main(sys.argv[1], sizes, int(sys.argv[3]))), flush=True)
+    try:
+        run(CudaBench(sys.argv[1], sizes, int(sys.argv[3])), hand_over, _wait_for_turn)
+    except Exception as error:
+        hand_over(["failed"], _first_line(error))

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 import torch
 
 from demos.gpu_check import encoding
 from demos.gpu_check.pipeline import MemorySource
 from demos.gpu_check.report import write_report
-from demos.gpu_check.worker import agreement
 from streamer.planes import planes
 from streamer.sinks.encoder import X264
 
@@ -45,15 +43,68 @@ def test_parts_that_failed_or_are_missing_are_told(report: dict[str, Any], tmp_p
     assert "Failed: RuntimeError: no memory" in page
 
 
-def test_stability_that_was_lost_is_told(report: dict[str, Any], tmp_path: Path) -> None:
-    span = {"frames": 9, "p50_ms": 1.0, "p99_ms": 2.0, "max_ms": 3.0}
-    report["stability"] = {
-        "variant": "graph fp16",
-        "bit_stable": False,
-        "spans": [span],
-        "memory_growth_mib": 0.0,
+def test_what_a_part_found_before_it_failed_is_told(report: dict[str, Any], tmp_path: Path) -> None:
+    report["pictures"]["failed"] = "crashed: exit code -11 (SIGSEGV)"
+    report["networks"]["pranet_v2_lite0"]["failed"] = "crashed: exit code 7"
+    report["nvdec"] = {"not run": "it needs 40 s, and 12 were left"}
+    page = page_of(report, tmp_path)
+    assert "| draw nv12, 10149 px |" in page
+    assert "\nNot to its end: crashed: exit code -11 (SIGSEGV)\n" in page
+    assert "| pranet_v2_lite0 | 1 | compiled fp16 | 0.761 |" in page
+    assert "| pranet_v2_lite0 | | crashed: exit code 7 | | | | | |" in page
+    assert "## NVDEC\n\nNot run: it needs 40 s, and 12 were left." in page
+
+
+def test_machine_that_does_not_say_what_it_is(report: dict[str, Any], tmp_path: Path) -> None:
+    report["machine"] = {"failed": "killed: its time was up"}
+    assert "- machine: killed: its time was up\n" in page_of(report, tmp_path)
+
+
+def test_pictures_are_told_from_memory_and_from_the_cache(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    report["pictures"] |= {
+        "cache_mib": 50,
+        "pictures": 52,
+        "read nv12 bt709 limited": {"us": 9.5, "us_from_cache": 4.8, "off_by": 0.031},
+        "draw nv12": {
+            "us": 52.0,
+            "us_from_cache": 51.0,
+            "drawn_px": 9,
+            "differing_samples": {"luma": 0, "blue": 2, "red": 1},
+        },
+        "draw yuv420p": {"failed": "RuntimeError: no memory"},
     }
-    assert "1,000 frames twice are NOT the same" in page_of(report, tmp_path)
+    page = page_of(report, tmp_path)
+    assert "| read nv12 bt709 limited | 9.5 | 4.8 | 0.031 of 255 |" in page
+    assert "| 52.0 | 51.0 | 0 samples of luma, 2 samples of blue, 1 samples of red |" in page
+    assert "| draw yuv420p: RuntimeError: no memory | | | |" in page
+    assert "From memory: 52 pictures in turn" in page
+
+
+def test_percentile_that_is_of_too_few_is_left_out(report: dict[str, Any], tmp_path: Path) -> None:
+    few = {"p50_ms": 5.0, "p95_ms": 6.0, "max_ms": 7.0, "peak_mib": 80}
+    report["networks"]["pranet_v2_lite0"]["x8"] = {"eager fp32": few}
+    assert "| pranet_v2_lite0 | 8 | eager fp32 | 5.0 |  | 1.0 |  | 80 |" in page_of(
+        report, tmp_path
+    )
+
+
+def test_stability_is_told_as_far_as_it_came(report: dict[str, Any], tmp_path: Path) -> None:
+    span = {"frames": 9, "p50_ms": 1.0, "p99_ms": 2.0, "max_ms": 3.0}
+    found = {"variant": "lite0 on cuda fp16", "bit_stable": False, "span 1": span}
+    report["stability"] = found
+    page = page_of(report, tmp_path)
+    assert "1,000 frames twice are NOT the same" in page
+    assert "| 1 | 9 | 1.0 | 2.0 | 3.0 |" in page
+    assert "changed" not in page
+    found |= {"bit_stable": True, "span 2": span | {"p50_ms": 1.1}, "memory_growth_mib": 0.0}
+    page = page_of(report, tmp_path)
+    assert "are bit for bit the same" in page
+    assert "the median changed by +10.0 %" in page
+    assert "Memory grew by 0.0 MiB." in page
+    report["stability"] = {"bit_stable": {"failed": "EngineError: lost"}}
+    assert "are not compared (EngineError: lost)" in page_of(report, tmp_path)
 
 
 def test_encoding_is_told_as_it_went(report: dict[str, Any], tmp_path: Path) -> None:
@@ -87,15 +138,6 @@ def test_what_is_recorded_is_held_against_what_came() -> None:
     assert spoilt["worst_psnr_db"] < 30
 
 
-def test_agreement_of_maps() -> None:
-    reference = np.zeros((1, 4, 4))
-    reference[0, :2] = 0.9
-    other = reference.copy()
-    other[0, 1] = 0.4
-    assert agreement(reference, reference) == {"max_difference": 0.0, "dice": 1.0}
-    assert agreement(other, reference) == {"max_difference": 0.5, "dice": 0.66667}
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -113,7 +155,7 @@ def test_networks_and_kernels_need_no_video_library() -> None:
     program = (
         "import sys; sys.modules['av'] = None\n"
         "import demos.gpu_check.facts, demos.gpu_check.pictures, demos.gpu_check.stability\n"
-        "import demos.gpu_check.worker"
+        "import demos.gpu_check.worker, demos.gpu_check.__main__"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
