@@ -44,7 +44,10 @@ def conduct(
                 f"it needs {part.needs_s:.0f} s, and {max(0.0, left_s):.0f} were left"
             )
         else:
-            failed = run(part, start_s + allowed_s, take)
+            try:
+                failed = run(part, start_s + allowed_s, take)
+            except Exception as error:  # of whatever kind: other parts are to run all the same
+                failed = f"{type(error).__name__}: {error}"
             if failed is not None:
                 found["failed"] = failed
             report["seconds"][part.name] = round(clock_s() - start_s, 1)

@@ -35,7 +35,11 @@ def _page(report: dict[str, Any]) -> Iterator[str]:
             continue
         failed = found.pop("failed", None)
         if found:
-            yield from section(found)
+            try:
+                yield from list(section(found))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                # Half a finding, such as of a crash, must not end a check that goes on.
+                yield f"Cannot be shown ({type(error).__name__}: {error}); report.json has it."
         if failed:
             yield f"\nNot to its end: {failed}" if found else f"Failed: {failed}"
 

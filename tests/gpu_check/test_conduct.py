@@ -66,6 +66,17 @@ def test_report_is_written_at_each_finding_and_after_each_part() -> None:
     assert written[2]["first"]["failed"] == "crashed: exit code 3"
 
 
+def test_part_that_cannot_be_started_costs_no_other() -> None:
+    def run(part: Part, until_s: float, take: Take) -> str | None:
+        if part is FIRST:
+            raise OSError("no memory for a process")
+        return None
+
+    report = conduct([FIRST, SECOND], 100, run, lambda _: None, Clock())
+    assert report["first"] == {"failed": "OSError: no memory for a process"}
+    assert "second" in report["seconds"]
+
+
 def test_parts_fit_into_the_budget() -> None:
     assert sum(part.needs_s for part in PARTS) <= 450
     # What was never seen to work may hang or crash the GPU.

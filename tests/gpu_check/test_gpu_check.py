@@ -55,6 +55,13 @@ def test_what_a_part_found_before_it_failed_is_told(report: dict[str, Any], tmp_
     assert "## NVDEC\n\nNot run: it needs 40 s, and 12 were left." in page
 
 
+def test_half_a_finding_ends_nothing(report: dict[str, Any], tmp_path: Path) -> None:
+    report["encoding"] = {"host memory": {"fps": 1.0}}
+    page = page_of(report, tmp_path)
+    assert "## Encoding\n\nCannot be shown (KeyError: 'p50_ms'); report.json has it." in page
+    assert "## Stability" in page
+
+
 def test_machine_that_does_not_say_what_it_is(report: dict[str, Any], tmp_path: Path) -> None:
     report["machine"] = {"failed": "killed: its time was up"}
     assert "- machine: killed: its time was up\n" in page_of(report, tmp_path)
