@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from streamer.frame import Frame, Segmentation, View
     from streamer.live.pipeline import LivePipeline
     from streamer.overlay import Style
-    from streamer.pipeline import Pipeline, RunResult
+    from streamer.pipeline import Pipeline
+    from streamer.run_result import RunResult
     from streamer.sinks import EventSink, VideoSink, open_mask_sink
     from streamer.sources import open_live, open_source
     from streamer.temporal import PRESETS, Temporal
@@ -51,7 +52,7 @@ _HOMES = {
     "LivePipeline": "streamer.live.pipeline",
     "PRESETS": "streamer.temporal",
     "Pipeline": "streamer.pipeline",
-    "RunResult": "streamer.pipeline",
+    "RunResult": "streamer.run_result",
     "Segmentation": "streamer.frame",
     "Style": "streamer.overlay",
     "Temporal": "streamer.temporal",

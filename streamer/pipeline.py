@@ -1,6 +1,6 @@
 """File mode: every frame in is a frame out, in order, with decode, network and encode overlapping.
 
-    decoder ──▶ segmenter: network, motion ──▶ stabiliser ──▶ caller's thread: draw, encode
+    decoder ──▶ onlooker: view, motion ──▶ segmenter ──▶ stabiliser ──▶ caller: draw, encode
 
 Each stage has a thread and each arrow is a `Channel`, which holds a few frames; a slow
 stage holds up the ones before it and nothing is dropped.
@@ -9,7 +9,7 @@ stage holds up the ones before it and nothing is dropped.
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic, monotonic_ns, process_time
 from typing import Any
 
@@ -26,72 +26,36 @@ from streamer.latency import StageTimes
 from streamer.motion import Luma, Motion, small_luma
 from streamer.objects import find_objects
 from streamer.overlay import Overlay, Style
+from streamer.run_result import RunResult
 from streamer.sinks.base import Composed, Sink
 from streamer.sinks.handing import hand_out
 from streamer.sources.base import Item, Source
 from streamer.temporal import DEFAULT_PRESET, PRESETS, DetectionLog, Stabiliser, Temporal
 from streamer.view import find_view
-from streamer.view_watch import ViewChange, ViewWatch
+from streamer.view_watch import ViewWatch
 
 #: Frames that wait between two stages: enough to ride over a key frame, small in memory.
 CHANNEL_CAPACITY = 4
 STAGES = ("decode", "convert", "motion", "segment", "steady", "draw", "write", "total")
 
 
-@dataclass
-class RunResult:
-    """What a run did.
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """A frame, the part of it to analyse, and what moved since the one before."""
 
-    Attributes:
-        frames_in, frames_out: frames read and frames handed to all sinks.
-        damaged, converted: see `Source`.
-        dropped: frames read but not written, by cause: `stopped` by the user,
-            or `failed`.
-        frames_with_objects: frames in which something was found that is confirmed.
-        frames_out_of_view: frames that look unlike the pictures of the training.
-        detections: events that began; none where masks are not steadied.
-        view: the part of the picture that was analysed last.
-        view_changes: how that changed during the run, in order.
-        wall_s: from the first frame read to the last one written.
-        cpu_s: of this process, all threads, over the same stretch.
-        latency_ms: stage → p50, p95, p99, max in ms. `segment` runs from hand-over to result,
-            `total` from decoded to written.
-        interrupted: the run was stopped before the source's end.
-        error: what ended it, if it failed.
-    """
-
-    frames_in: int = 0
-    frames_out: int = 0
-    damaged: int = 0
-    converted: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    frames_with_objects: int = 0
-    frames_out_of_view: int = 0
-    detections: int = 0
-    view: View | None = None
-    view_changes: tuple[ViewChange, ...] = ()
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
-    interrupted: bool = False
-    error: str | None = None
-
-    @property
-    def rate(self) -> float:
-        """Frames out per second of wall time."""
-        return self.frames_out / self.wall_s if self.wall_s else 0.0
+    frame: Frame
+    view: View
+    luma: Luma
+    motion: Callable[[], Motion | None] | None
 
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
     """A frame that the network works on; `on_gpu`: see `Overlay.draw`."""
 
-    frame: Frame
-    view: View
+    looked_at: _LookedAt
     pending: Pending
     submitted_ns: int
-    luma: Luma
-    motion: Callable[[], Motion | None] | None
     on_gpu: Any
 
 
@@ -162,6 +126,7 @@ class Pipeline:
         engine = segmenter.info
         self._status = f"RUNNING | {engine.backend} {engine.precision}"
         self._decoded: Channel[Item] = Channel(CHANNEL_CAPACITY)
+        self._looked_at: Channel[_LookedAt | AudioPacket] = Channel(CHANNEL_CAPACITY)
         self._answered: Channel[_Answered | AudioPacket] = Channel(CHANNEL_CAPACITY)
         self._steadied: Channel[_Steady | AudioPacket] = Channel(CHANNEL_CAPACITY)
         self._failure: BaseException | None = None
@@ -186,7 +151,8 @@ class Pipeline:
             threading.Thread(target=self._guard, args=stage, name=stage[0].__name__, daemon=True)
             for stage in (
                 (self._decode, None, self._decoded),
-                (self._segment, self._decoded, self._answered),
+                (self._look, self._decoded, self._looked_at),
+                (self._segment, self._looked_at, self._answered),
                 (self._steady, self._answered, self._steadied),
             )
         ]
@@ -208,7 +174,7 @@ class Pipeline:
         except Exception as error:
             self._failure = self._failure or error
         finally:
-            for channel in (self._decoded, self._answered, self._steadied):
+            for channel in (self._decoded, self._looked_at, self._answered, self._steadied):
                 channel.abort()
             for thread in threads:
                 thread.join()
@@ -272,37 +238,22 @@ class Pipeline:
             return True
         return self._duration_s is not None and time_s >= self._duration_s
 
-    def _segment(self) -> None:
-        reader = self._segmenter.reader()
-        under_way: deque[_UnderWay | AudioPacket] = deque()
-        running = 0
+    def _look(self) -> None:
         before: Luma | None = None
         for item in self._decoded:
             if isinstance(item, av.Packet):
-                under_way.append(item)
+                self._looked_at.put(item)
                 continue
-            with self._times.measure("convert"):
-                if self._look(item):
+            with self._times.measure("motion"):
+                if self._finds_view(item):
                     before = None
                 view = self._view
-                image = reader.read(item.picture, item.color, self._part(view))
-            pending, submitted_ns = self._segmenter.submit(image), monotonic_ns()
-            with self._times.measure("motion"):
                 luma = small_luma(item.picture, view)
                 motion = self._stabiliser.find_motion_ahead(before, luma)
             before = luma
-            # What was brought to a GPU can be drawn upon there.
-            on_gpu = getattr(image, "picture", None)
-            under_way.append(_UnderWay(item, view, pending, submitted_ns, luma, motion, on_gpu))
-            running += 1
-            # As many frames at once as the engine has streams, handed on in the source's order.
-            if running == self._segmenter.info.streams:
-                self._hand_on(under_way)
-                running -= 1
-        while under_way:
-            self._hand_on(under_way)
+            self._looked_at.put(_LookedAt(item, view, luma, motion))
 
-    def _look(self, frame: Frame) -> bool:
+    def _finds_view(self, frame: Frame) -> bool:
         """Look for the field of view, if that is asked for.
 
         Returns:
@@ -313,6 +264,29 @@ class Pipeline:
         self._view = self.result.view = self._watch.view
         self.result.view_changes = self._watch.changes
         return True
+
+    def _segment(self) -> None:
+        reader = self._segmenter.reader()
+        under_way: deque[_UnderWay | AudioPacket] = deque()
+        running = 0
+        for item in self._looked_at:
+            if isinstance(item, av.Packet):
+                under_way.append(item)
+                continue
+            frame = item.frame
+            with self._times.measure("convert"):
+                image = reader.read(frame.picture, frame.color, self._part(item.view))
+            pending, submitted_ns = self._segmenter.submit(image), monotonic_ns()
+            # What was brought to a GPU can be drawn upon there.
+            on_gpu = getattr(image, "picture", None)
+            under_way.append(_UnderWay(item, pending, submitted_ns, on_gpu))
+            running += 1
+            # As many frames at once as the engine has streams, handed on in the source's order.
+            if running == self._segmenter.info.streams:
+                self._hand_on(under_way)
+                running -= 1
+        while under_way:
+            self._hand_on(under_way)
 
     def _part(self, view: View) -> View | None:
         return None if view == self._whole else view
@@ -335,16 +309,17 @@ class Pipeline:
             if isinstance(item, av.Packet):
                 self._steadied.put(item)
                 continue
-            asked = item.asked
+            looked_at = item.asked.looked_at
+            frame = looked_at.frame
             with self._times.measure("steady"):
-                if view != asked.view:
-                    self._stabiliser.reset(asked.view)
-                    view = asked.view
+                if view != looked_at.view:
+                    self._stabiliser.reset(looked_at.view)
+                    view = looked_at.view
                 steady = self._stabiliser.steady(
-                    item.probability, asked.luma, asked.frame.time_s, asked.motion
+                    item.probability, looked_at.luma, frame.time_s, looked_at.motion
                 )
-                out_of_view = self._familiar.look(asked.frame, steady.view, asked.luma)
-            self._steadied.put(_Steady(asked.frame, steady, asked.on_gpu, out_of_view))
+                out_of_view = self._familiar.look(frame, steady.view, looked_at.luma)
+            self._steadied.put(_Steady(frame, steady, item.asked.on_gpu, out_of_view))
 
     def _write(self, item: _Steady | AudioPacket) -> None:
         if isinstance(item, av.Packet):

@@ -11,7 +11,7 @@ from typing import Any
 from streamer.engine.base import EngineInfo
 from streamer.frame import View
 from streamer.live.snapshot import LiveSnapshot
-from streamer.pipeline import RunResult
+from streamer.run_result import RunResult
 from streamer.sinks.base import prepare_path, reporting_errors
 from streamer.sinks.events import WallTime
 from streamer.sources.base import SourceInfo

@@ -15,7 +15,8 @@ from demos.app.timeline import News, TimelineSink
 from streamer import report as reports
 from streamer.audio import AudioPacket
 from streamer.engine import Segmenter
-from streamer.pipeline import Pipeline, RunResult
+from streamer.pipeline import Pipeline
+from streamer.run_result import RunResult
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sinks.base import Composed, reporting_errors
 from streamer.sinks.snapshot import BgrReader

@@ -10,8 +10,9 @@ from demos.gpu_check.frames import SAMPLE
 from demos.gpu_check.part import Steps
 from streamer.audio import AudioPacket
 from streamer.engine.base import Segmenter
-from streamer.pipeline import Pipeline, RunResult
+from streamer.pipeline import Pipeline
 from streamer.planes import planes
+from streamer.run_result import RunResult
 from streamer.sinks.base import Composed
 from streamer.sources import Decode, open_source
 from streamer.temporal import PRESETS

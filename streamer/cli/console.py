@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamer.live.snapshot import LiveSnapshot
-from streamer.pipeline import RunResult
+from streamer.run_result import RunResult
 from streamer.sources import SourceInfo
 
 PLAIN_PROGRESS_INTERVAL_S = 5.0

@@ -12,7 +12,8 @@ from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
 from streamer.errors import OutputError, StreamError
 from streamer.frame import View
-from streamer.pipeline import Pipeline, RunResult
+from streamer.pipeline import Pipeline
+from streamer.run_result import RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
 from streamer.sinks.encoder import X264

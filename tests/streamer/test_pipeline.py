@@ -24,8 +24,9 @@ from streamer.frame import Frame, Segmentation, View
 from streamer.motion import small_luma
 from streamer.objects import find_objects, full_size_mask
 from streamer.overlay import Style
-from streamer.pipeline import CHANNEL_CAPACITY, Pipeline, RunResult
+from streamer.pipeline import CHANNEL_CAPACITY, Pipeline
 from streamer.rgb import SquareReader
+from streamer.run_result import RunResult
 from streamer.sinks import Composed
 from streamer.sources import Item, SourceInfo, open_source
 from streamer.temporal import PRESETS, Stabiliser, Temporal
@@ -309,8 +310,8 @@ class TestOverlap:
         result = Pipeline(source_of(read()), FakeSegmenter(streams), [sink]).run()
 
         assert result.frames_out == 80
-        # All channels, the engine's places, and one frame in the hands of each of four threads.
-        assert CHANNEL_CAPACITY < max(leads) <= 3 * CHANNEL_CAPACITY + streams + 4
+        # All channels, the engine's places, and one frame in the hands of each of five threads.
+        assert CHANNEL_CAPACITY < max(leads) <= 4 * CHANNEL_CAPACITY + streams + 5
 
     def test_one_thread_owns_the_segmenter(self, source_of: SourceOf, frames: Frames) -> None:
         segmenter = FakeSegmenter(2)

@@ -21,7 +21,7 @@ from streamer.engine import EngineInfo
 from streamer.errors import OutputError
 from streamer.frame import Frame, Segmentation, View
 from streamer.objects import find_objects, full_size_mask
-from streamer.pipeline import RunResult
+from streamer.run_result import RunResult
 from streamer.sinks import (
     Composed,
     EventSink,
