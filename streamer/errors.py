@@ -30,3 +30,8 @@ class OutputError(StreamError):
 def first_line(error: BaseException) -> str:
     """What an error says, on one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def reason_of(error: BaseException) -> str:
+    """What the system or FFmpeg says of an error, without the name of what it happened to."""
+    return getattr(error, "strerror", None) or first_line(error)

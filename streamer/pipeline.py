@@ -15,7 +15,6 @@ from typing import Any
 
 import av
 
-from pranet.errors import PranetError
 from streamer.audio import AudioPacket
 from streamer.channel import Channel, ClosedError
 from streamer.engine.base import Pending, Segmenter
@@ -188,10 +187,13 @@ class Pipeline:
             raise self._failure
         return self.result
 
-    def _told(self, error: BaseException) -> BaseException:
+    @staticmethod
+    def _told(error: BaseException) -> BaseException:
         """What PyTorch and Triton raise, wherever a picture is on the GPU, as an error of ours."""
-        of_gpu = self._segmenter.info.backend in ("cuda", "tensorrt")
-        if isinstance(error, RuntimeError) and of_gpu and not isinstance(error, PranetError):
+        library = type(error).__module__.partition(".")[0]
+        if library in ("torch", "triton") or (
+            isinstance(error, RuntimeError) and str(error).startswith("CUDA")
+        ):
             told = EngineError(f"the GPU failed ({first_line(error)})")
             told.__cause__ = error
             return told

@@ -20,7 +20,7 @@ from demos.gpu_check.handing import Take
 from demos.gpu_check.networks import measure_networks
 from demos.gpu_check.part import Options
 from demos.gpu_check.process import Child, collect
-from demos.gpu_check.report import write_report
+from demos.gpu_check.report import read_report, write_report
 from streamer.cores import usable_cores
 
 ALL = ",".join(part.name for part in PARTS)
@@ -62,9 +62,15 @@ def main(
             return None
         return _run_process(part, Options(frames, seconds, until_s), told)
 
-    # What the machine is belongs to every report.
-    chosen = [part for part in PARTS if part.name in ("machine", *parts.split(","))]
-    conduct(chosen, budget_s, run, lambda report: write_report(out, report))
+    named = parts.split(",")
+    unknown = ", ".join(set(named) - {part.name for part in PARTS})
+    if unknown:
+        print(f"gpu-check: no part {unknown}; there are {ALL}", file=sys.stderr)
+        raise SystemExit(2)
+    # What the machine is belongs to every report; what is not run now stays as it was found.
+    chosen = [part for part in PARTS if part.name in ("machine", *named)]
+    before = read_report(out) if parts != ALL else {}
+    conduct(chosen, budget_s, run, lambda report: write_report(out, before | report))
 
 
 def _run_process(part: Part, options: Options, take: Take) -> str | None:

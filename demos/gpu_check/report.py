@@ -22,6 +22,15 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     (folder / "REPORT.md").write_text("\n".join(_page(report)) + "\n")
 
 
+def read_report(folder: Path) -> dict[str, Any]:
+    """What `write_report` wrote there before; nothing if there is none that can be read."""
+    try:
+        found = json.loads((folder / "report.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _page(report: dict[str, Any]) -> Iterator[str]:
     yield "# GPU report\n"
     yield f"Written by `make gpu-check`; {AIMS}.\n"

@@ -20,6 +20,7 @@ from demos.gpu_check.handing import Take, hand_over
 from demos.gpu_check.measuring import LEAST_FOR_P99, agreement, answers, latency
 from demos.gpu_check.variants import COMPILED, ENGINES, PLAIN, REFERENCE, Network, network_of, ready
 from pranet.model import CONFIGS
+from streamer.errors import first_line
 
 #: Frames that are compared.
 FRAMES = 16
@@ -60,7 +61,7 @@ def _prepared(bench: Bench[P], name: str, take: Take) -> P | None:
     try:
         return bench.prepare(name)
     except Exception as error:  # of whatever kind: it is a finding
-        take(["x1", name], {"missing": _first_line(error)})
+        take(["x1", name], {"missing": first_line(error)[:300]})
         return None
 
 
@@ -71,12 +72,8 @@ def _measure(bench: Bench[P], name: str, prepared: P | None, take: Take) -> None
         try:
             found = measure()
         except Exception as error:  # likewise
-            found = {"missing": _first_line(error)}
+            found = {"missing": first_line(error)[:300]}
         take([batch, name], found)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +150,4 @@ if __name__ == "__main__":
     try:
         run(CudaBench(sys.argv[1], sizes, int(sys.argv[3])), hand_over, _wait_for_turn)
     except Exception as error:
-        hand_over(["failed"], _first_line(error))
+        hand_over(["failed"], first_line(error)[:300])

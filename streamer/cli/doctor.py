@@ -41,9 +41,9 @@ _DEMUXERS = {
     "hls": "HTTP live streams",
     "lavfi": "test patterns",
 }
-_NEW_AV = "pip install --force-reinstall av"
+_NEW_AV = "pip install --force-reinstall 'av>=18.1,<19'"
 #: What the FFmpeg in PyAV's wheels leaves out.
-_OWN_FFMPEG = "pip install --no-binary av av, with an FFmpeg of your own that has it"
+_OWN_FFMPEG = "pip install --no-binary av 'av>=18.1,<19', with an FFmpeg of your own that has it"
 _GIB = 2**30
 
 

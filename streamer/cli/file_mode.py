@@ -3,20 +3,22 @@
 from contextlib import closing
 from pathlib import Path
 
+from pranet.checkpoint import read_info
 from streamer import report as reports
 from streamer.cli.console import console, describe, progress, summarise
-from streamer.cli.encoders import find_encoder, is_network_on_gpu
+from streamer.cli.encoders import find_encoder
 from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
+from streamer.engine.choice import ON_GPU, choose_backend
 from streamer.errors import OutputError, StreamError
 from streamer.frame import View
 from streamer.pipeline import Pipeline
 from streamer.run_result import RunResult
 from streamer.settings import Settings
 from streamer.sinks import EventSink, Sink, VideoSink, open_mask_sink
-from streamer.sinks.encoder import X264
+from streamer.sinks.encoder import X264, EncoderChoice
 from streamer.sources import Decode, Source, SourceInfo, open_source, resolve_source
 from streamer.view import DEFAULT, find_view
 from streamer.view_watch import ViewWatch, look_ahead
@@ -55,8 +57,9 @@ def run(options: Options, source: str, settings: Settings) -> bool:
         view = _view(options, source, settings, opened.info)
         describe(opened.info)
         encoder = X264
-        if options.output:
-            encoder = find_encoder(options, "--output", opened.info, quality=options.quality)
+        if options.output and options.encoder != "auto":
+            # What cannot be had is said at once.
+            encoder = _encoder(options, opened.info, on_gpu=True)
         segmenter = load_segmenter(
             options.model,
             backend=options.backend,
@@ -65,6 +68,9 @@ def run(options: Options, source: str, settings: Settings) -> bool:
             threads=options.threads,
         )
         if options.output:
+            if options.encoder == "auto":
+                # Only now is it known where the network is.
+                encoder = _encoder(options, opened.info, on_gpu=segmenter.info.backend in ON_GPU)
             sinks.append(
                 VideoSink(
                     options.output,
@@ -112,7 +118,14 @@ def _where_to_decode(options: Options) -> Decode:
     """On the GPU only where the network is as well: else each picture would cross twice."""
     if options.decode != "auto":
         return options.decode
-    return "auto" if is_network_on_gpu(options) else "cpu"
+    backend: str = options.backend
+    if backend == "auto":
+        backend = choose_backend(read_info(options.model), options.precision).backend
+    return "auto" if backend in ON_GPU else "cpu"
+
+
+def _encoder(options: Options, info: SourceInfo, *, on_gpu: bool) -> EncoderChoice:
+    return find_encoder(options, "--output", info, on_gpu=on_gpu, quality=options.quality)
 
 
 def _run(

@@ -16,6 +16,7 @@ from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs, why_no_window
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
+from streamer.engine.choice import ON_GPU, has_gpu
 from streamer.errors import OutputError
 from streamer.live.pipeline import LivePipeline
 from streamer.live.state import StateChange
@@ -164,7 +165,9 @@ class _LiveRun:
     def _overlay_video(self, info: SourceInfo) -> Sink:
         assert self._options.output is not None
         preset, quality = self._options.encoder_preset, self._options.quality
-        encoder = find_encoder(self._options, "--output", info, quality=quality)
+        encoder = find_encoder(
+            self._options, "--output", info, on_gpu=self._has_gpu(), quality=quality
+        )
         return self._in_parts(
             self._options.output,
             lambda path: VideoSink(
@@ -176,7 +179,12 @@ class _LiveRun:
         assert self._options.raw_output is not None
         preset, exact = self._options.encoder_preset, self._options.raw_exact
         encoder = find_encoder(
-            self._options, "--raw-output", info, quality=RAW_QUALITY, exact=exact
+            self._options,
+            "--raw-output",
+            info,
+            on_gpu=self._has_gpu(),
+            quality=RAW_QUALITY,
+            exact=exact,
         )
         return self._in_parts(
             self._options.raw_output,
@@ -184,6 +192,12 @@ class _LiveRun:
                 path, info, preset=preset, exact=exact, encoder=encoder, began=self._now()
             ),
         )
+
+    def _has_gpu(self) -> bool:
+        # Where the network will be is not known yet, and loading torch to find out would hold up
+        # the first picture by seconds.
+        backend = self._options.backend
+        return backend in ON_GPU or (backend == "auto" and has_gpu())
 
     def _now(self) -> datetime:
         return self._wall.at(monotonic_ns())

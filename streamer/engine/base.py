@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -23,10 +22,11 @@ logger = logging.getLogger(__name__)
 Backend = Literal["auto", "openvino", "eager", "cuda", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
 
-#: Precisions for which `auto` goes on to this backend where the one before it cannot be used.
-_ALSO_BY: dict[str, tuple[Precision, ...]] = {
+#: What `auto` tries, best first, and the precisions that each has.
+_ORDER: dict[Backend, tuple[Precision, ...]] = {
+    "tensorrt": ("auto", "fp16", "fp32", "int8", "fp8"),
     "cuda": ("auto", "fp16", "fp32"),
-    "openvino": ("auto", "fp32"),
+    "openvino": ("auto", "fp32", "bf16", "int8"),
 }
 
 
@@ -115,6 +115,7 @@ def load_segmenter(
         precision: ``auto`` takes fp16 on a GPU; on an x86 CPU int8 where there is such a form of
             the checkpoint, as there is of the bundled one; else bf16 where the CPU has it, else
             fp32.
+            In fp32, PyTorch on a GPU is told for the whole process not to round to TF32.
         streams: frames worked on at once; 0 for one per core, at most four: most frames per
             second. 1 gives the shortest delay.
         threads: CPU threads in all; 0 for all cores.
@@ -127,16 +128,17 @@ def load_segmenter(
     if backend == "auto":
         choice = choose_backend(checkpoint, precision)
         logger.info("engine: %s", choice)
-        order: tuple[Backend, ...] = ("tensorrt", "cuda", "openvino")
-        for backend, after in pairwise(order[order.index(choice.backend) :]):
+        backend = choice.backend
+        order = list(_ORDER)
+        for after in order[order.index(backend) + 1 :]:
+            if precision not in _ORDER[after]:
+                continue
             try:
                 return _load(checkpoint, backend, precision, streams, threads)
             except EngineError as error:
-                if precision not in _ALSO_BY[after]:
-                    raise
                 # Such as after an update of the driver, or when the GPU has failed.
                 logger.warning("engine: %s, since %s cannot be used: %s", after, backend, error)
-        backend = "openvino"
+            backend = after
     return _load(checkpoint, backend, precision, streams, threads)
 
 

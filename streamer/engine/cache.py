@@ -22,6 +22,16 @@ def cache_folder() -> Path:
     return base / "pranet-stream"
 
 
+def keep_compiled() -> None:
+    """Have PyTorch's and Triton's compilers keep what they make in the user's cache as well.
+
+    PyTorch's own folder may be emptied when the machine starts, and where Triton's is depends on
+    whether PyTorch has compiled something before. Folders that the environment names are left.
+    """
+    for variable, name in (("TORCHINDUCTOR_CACHE_DIR", "inductor"), ("TRITON_CACHE_DIR", "triton")):
+        os.environ.setdefault(variable, str(cache_folder() / name))
+
+
 def cache_key(facts: Mapping[str, object]) -> str:
     """One name for everything that a compiled engine depends on."""
     text = "\n".join(f"{name}={facts[name]}" for name in sorted(facts))

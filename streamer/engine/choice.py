@@ -6,6 +6,9 @@ from typing import Literal
 
 from pranet.checkpoint import CheckpointInfo
 
+#: Backends that run on a GPU.
+ON_GPU = ("cuda", "tensorrt")
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -100,20 +100,29 @@ def convolutions(network: nn.Module, precision: str) -> dict[str, nn.Conv2d]:
     }
 
 
-def put_in_8_bits(network: nn.Module, largest_inputs: Mapping[str, float], precision: str) -> None:
-    """Replace convolutions by `EightBitConv`, in place.
+def put_in_8_bits(network: nn.Module, largest_inputs: Mapping[str, float], precision: str) -> int:
+    """Replace convolutions by `EightBitConv`, in place; those that cannot be stay as they are.
 
     Args:
         largest_inputs: by the convolution's name, what its input is cut off at.
         precision: ``int8`` or ``fp8``.
 
+    Returns:
+        How many were replaced.
+
     Raises:
         AttributeError: a name is not one of the network.
     """
+    possible = convolutions(network, precision)
+    replaced = 0
     for name, largest in largest_inputs.items():
         conv: Any = network.get_submodule(name)
+        if name not in possible:
+            continue
+        replaced += 1
         parent, _, own = name.rpartition(".")
         setattr(network.get_submodule(parent), own, EightBitConv(conv, largest, precision))
+    return replaced
 
 
 @cache

@@ -153,7 +153,7 @@ def _is_convolution(layer: Mapping[str, Any]) -> bool:
     # Merged with what follows it, or as a product of matrices, as which TensorRT runs those of
     # single pixels. What only rounds or lays numbers out anew is none.
     kind = f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
-    return any(word in kind for word in ("conv", "gemm"))
+    return any(word in kind for word in ("convolution", "gemm"))
 
 
 def _is_of(written: str, words: tuple[str, ...]) -> bool:

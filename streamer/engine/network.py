@@ -1,13 +1,11 @@
 """The network as GPU engines run it: folded, in one number format, normalised image in."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from streamer.engine.cache import cache_folder
 from streamer.engine.fold import fold_batch_norms
 
 
@@ -56,12 +54,11 @@ def cuda_network(model: Any, dtype: torch.dtype, *, compiled: bool) -> Callable[
 
     cuDNN and PyTorch's compiler choose their kernels by rule and not by trial: a trial may end
     otherwise the next time, and the same picture would have another mask. In float32 it computes in
-    float32, and not in the ten bits of TF32. What is compiled is kept in the user's cache:
-    PyTorch's own folder for it may be emptied when the machine starts.
+    float32, and not in the ten bits of TF32. Both are settings of the whole process.
     """
     torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = dtype != torch.float32
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
+    if dtype == torch.float32:
+        torch.backends.cudnn.allow_tf32 = False
     lean = lean_network(model, dtype)
     network = lean.cuda().to(memory_format=torch.channels_last)
     if not compiled:

@@ -161,9 +161,10 @@ def convert_model(
     """
     dtype = dtype_of(precision)
     network = lean_network(model, torch.float32)
+    asked = 0
     if ranges is not None:
         try:
-            put_in_8_bits(network, ranges.largest_inputs, precision)
+            asked = put_in_8_bits(network, ranges.largest_inputs, precision)
         except AttributeError as error:
             raise EngineError(f"the ranges are of another network ({error})") from error
         with quiet():
@@ -178,7 +179,6 @@ def convert_model(
     conversion = convert(network.to(device), example, careful=careful)
     _check_ends(conversion, _FORMATS[dtype], size_px)
     check_precision(conversion.layers, precision, careful=careful)
-    asked = len(ranges.largest_inputs) if ranges is not None else 0
     if conversion.layers.eight != asked:
         raise EngineError(
             f"{asked} convolutions were to be in 8 bits, and {conversion.layers.eight} are"

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from streamer.engine.cache import keep_compiled
 from streamer.errors import EngineError
 
 T = TypeVar("T")
@@ -125,6 +126,7 @@ class CudaDevice:
                 "no NVIDIA GPU that this PyTorch can use; see `pranet-stream --doctor`, "
                 "or choose --backend openvino"
             )
+        keep_compiled()
         self.place = torch.device("cuda", index)
         if self.has_failed():
             raise EngineError(

@@ -57,26 +57,23 @@ def choose_encoder(
     Raises:
         OutputError: NVENC is insisted on and cannot be had.
     """
-    on_cpu: Literal["FFV1", "x264"] = "FFV1" if exact else "x264"
+    if exact:
+        return EncoderChoice("FFV1", "an exact recording")
     if asked == "cpu":
-        return EncoderChoice(on_cpu, "asked for")
-    if asked == "auto" and not network_on_gpu and not exact:
-        return EncoderChoice(on_cpu, "the network is on the CPU")
-    hindrance = _hindrance(info, quality, exact=exact) or probe(
-        info.width, info.height, info.pixel_format
-    )
+        return X264
+    if asked == "auto" and not network_on_gpu:
+        return EncoderChoice("x264", "the network is on the CPU")
+    hindrance = _hindrance(info, quality) or probe(info.width, info.height, info.pixel_format)
     if hindrance is None:
-        reason = "the network is on the GPU" if asked == "auto" else "asked for"
+        reason = "the GPU has it" if asked == "auto" else "asked for"
         return EncoderChoice("NVENC", reason, replaceable=asked == "auto")
     if asked == "gpu":
         raise OutputError(f"--encoder gpu: {hindrance}")
-    return EncoderChoice(on_cpu, hindrance)
+    return EncoderChoice("x264", hindrance)
 
 
-def _hindrance(info: SourceInfo, quality: int, *, exact: bool) -> str | None:
+def _hindrance(info: SourceInfo, quality: int) -> str | None:
     """What keeps NVENC from a recording wherever it is made."""
-    if exact:
-        return "exact recordings are the CPU's"
     if quality == 0:
         return "quality 0 is lossless, which NVENC is not"
     if info.pixel_format not in LAYOUTS:

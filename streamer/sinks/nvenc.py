@@ -6,6 +6,9 @@ from functools import lru_cache
 import av
 from av.video.codeccontext import VideoCodecContext
 
+from streamer.engine.choice import has_gpu
+from streamer.errors import reason_of
+
 CODEC = "h264_nvenc"
 #: What it is given as it is, 8 bits; the first is also that of pictures on the GPU.
 LAYOUTS = ("nv12", "yuv420p")
@@ -43,6 +46,8 @@ def why_no_nvenc(
     A driver's library proves little: a GPU may have no such engine, or all its sessions are taken.
     The answer is kept for the life of the process.
     """
+    if not has_gpu():
+        return "there is no NVIDIA GPU here"
     try:
         context = av.CodecContext.create(CODEC, "w")
         assert isinstance(context, VideoCodecContext)
@@ -52,7 +57,8 @@ def why_no_nvenc(
         picture = av.VideoFrame(width_px, height_px, layout)
         picture.pts = 0
         packets = [*context.encode(picture), *context.encode(None)]
+    except av.codec.codec.UnknownCodecError:
+        return "this FFmpeg has no NVENC"
     except (av.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return f"NVENC cannot be used ({reason})"
+        return f"NVENC cannot be used ({reason_of(error)})"
     return None if packets else "NVENC gave nothing for a picture"

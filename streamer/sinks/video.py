@@ -92,7 +92,7 @@ class VideoSink:
         try:
             self._encode(composed)
         except OutputError as error:
-            if spare is None:
+            if spare is None or self._writer.has_begun:
                 raise
             # Consumer cards have few sessions, and others may have taken them meanwhile.
             logger.warning("%s; x264 takes over from NVENC", error)

@@ -14,7 +14,7 @@ from av.stream import Disposition
 from streamer.audio import AudioPacket
 from streamer.color import describe
 from streamer.cores import usable_cores
-from streamer.errors import SourceError, first_line
+from streamer.errors import SourceError, reason_of
 from streamer.frame import Frame
 from streamer.sources.base import Item, SourceInfo
 from streamer.sources.conform import Conformer, drawable_format
@@ -76,8 +76,10 @@ class FileSource:
             )
         except (av.FFmpegError, ValueError, RuntimeError) as error:
             if on_gpu:
-                raise SourceError(f"{name}: NVDEC cannot be used ({_reason(error)})") from error
-            raise SourceError(f"{name}: not a video that can be read ({_reason(error)})") from error
+                raise SourceError(f"{name}: NVDEC cannot be used ({reason_of(error)})") from error
+            raise SourceError(
+                f"{name}: not a video that can be read ({reason_of(error)})"
+            ) from error
         try:
             self._video = self._find_video(name)
             # A stream of an unknown codec has no context; its packets could not be labelled.
@@ -166,7 +168,7 @@ class FileSource:
                 failures += 1
                 if self._on_gpu and not has_begun and failures == MOST_REFUSED:
                     raise SourceError(
-                        f"{name}: NVDEC does not decode it ({_reason(error)})"
+                        f"{name}: NVDEC does not decode it ({reason_of(error)})"
                     ) from error
                 continue
             failures = 0
@@ -274,7 +276,7 @@ def _check_is_file(path: Path, name: str) -> None:
     except FileNotFoundError:
         raise SourceError(f"{name}: no such file") from None
     except (OSError, ValueError) as error:
-        raise SourceError(f"{name}: cannot be opened ({_reason(error)})") from error
+        raise SourceError(f"{name}: cannot be opened ({reason_of(error)})") from error
     if stat.S_ISDIR(status.st_mode):
         raise SourceError(f"{name}: is a folder; name a video file in it")
     if not stat.S_ISREG(status.st_mode):
@@ -290,7 +292,3 @@ def _check_size(video: av.VideoCodecContext, name: str) -> None:
         raise SourceError(
             f"{name}: says its pictures have {video.width}x{video.height} px; that is refused"
         )
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or first_line(error)

@@ -9,12 +9,12 @@ from torch import nn
 from torch._inductor import config
 
 from pranet.checkpoint import load_model
-from streamer.engine import network as network_module
+from streamer.engine import cache
 from streamer.engine.network import cuda_network
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What PyTorch's compiler is asked for."""
     options: dict[str, Any] = {}
 
@@ -24,10 +24,6 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 
     monkeypatch.setattr(torch, "compile", compile_)
     monkeypatch.setattr(nn.Module, "cuda", lambda self: self)
-    monkeypatch.setenv("PRANET_STREAM_CACHE", str(tmp_path))
-    # All are put back afterwards; one that was never there, too.
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     return options
 
@@ -43,23 +39,27 @@ def test_kernels_are_chosen_by_rule(asked: dict[str, Any], checkpoint: Path) -> 
         assert network(image).dtype == torch.float32
 
 
-@pytest.mark.parametrize(("dtype", "tf32"), [(torch.float32, False), (torch.float16, True)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("before", [True, False])
 def test_float32_is_not_rounded_to_tf32(
-    asked: dict[str, Any], checkpoint: Path, dtype: torch.dtype, tf32: bool
+    asked: dict[str, Any],
+    checkpoint: Path,
+    dtype: torch.dtype,
+    before: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = torch.backends.cudnn.allow_tf32
-    try:
-        cuda_network(load_model(checkpoint), dtype, compiled=False)
-        assert torch.backends.cudnn.allow_tf32 == tf32
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+    """Where the program has switched that off, it stays so."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    cuda_network(load_model(checkpoint), dtype, compiled=False)
+    assert torch.backends.cudnn.allow_tf32 == (before and dtype != torch.float32)
     assert not asked
 
 
 def test_compiled_code_is_kept_in_the_users_cache(
-    asked: dict[str, Any], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = {"PRANET_STREAM_CACHE": str(tmp_path)}
-    monkeypatch.setattr(network_module.os, "environ", kept)
-    cuda_network(load_model(checkpoint), torch.float16, compiled=True)
+    kept = {"PRANET_STREAM_CACHE": str(tmp_path), "TRITON_CACHE_DIR": "as it was"}
+    monkeypatch.setattr(cache.os, "environ", kept)
+    cache.keep_compiled()
     assert kept["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "inductor")
+    assert kept["TRITON_CACHE_DIR"] == "as it was"

@@ -101,6 +101,12 @@ class TestNetwork:
         assert list(convolutions(network, "int8")) == ["0", "1"]
         assert list(convolutions(network, "fp8")) == ["1"]
 
+    def test_what_cannot_be_in_8_bits_is_left(self, network: nn.Sequential) -> None:
+        """Ranges may have been found when it still was."""
+        assert put_in_8_bits(network, {"0": 1.0, "2": 6.0}, "int8") == 1
+        assert isinstance(network[0], EightBitConv)
+        assert isinstance(network[2], nn.Conv2d)
+
     def test_ranges_of_another_network(self, network: nn.Sequential) -> None:
         with pytest.raises(AttributeError):
             put_in_8_bits(network, {"encoder": 1.0}, "int8")

@@ -256,9 +256,10 @@ class TestChoice:
             ("tensorrt cuda", "auto", "openvino"),
             ("tensorrt cuda", "fp32", "openvino"),
             ("tensorrt", "fp16", "cuda"),
-            # No other backend has it, and what the first one says is what to do.
             ("tensorrt cuda", "fp16", "cuda failed"),
-            ("tensorrt", "int8", "tensorrt failed"),
+            # Which the CPU has, too, and CUDA has not.
+            ("tensorrt", "int8", "openvino"),
+            # No other backend has it, and what this one says is what to do.
             ("tensorrt", "fp8", "tensorrt failed"),
         ],
     )

@@ -208,7 +208,7 @@ class TestLayerTypes:
         }
         kernel = {"LayerType": "kgen", "ParameterType": "Convolution"}
         # One that reads nothing, and one that only dequantises.
-        others = [layer | {"Inputs": []}, layer | {"LayerType": "Reformat"}]
+        others = [layer | {"Inputs": []}, layer | {"LayerType": "Convert"}]
         described = json.dumps({"Layers": [layer, layer | kernel, *others]})
         found = types_of_engine(described.replace("\\u001e", "\x1e"))
 

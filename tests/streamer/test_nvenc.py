@@ -53,18 +53,26 @@ class Probe:
 
 
 class TestProbe:
-    def test_says_in_one_line_why_not(self) -> None:
+    def test_needs_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """FFmpeg would say that the operation is not permitted."""
+        monkeypatch.setattr(nvenc, "has_gpu", lambda: False)
+        assert why_no_nvenc() == "there is no NVIDIA GPU here"
+
+    def test_says_in_one_line_why_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(nvenc, "has_gpu", lambda: True)
         reason = why_no_nvenc(2, 2)
         assert reason is not None
         assert reason.startswith("NVENC cannot be used (")
         assert "\n" not in reason
 
     def test_an_ffmpeg_without_it_is_a_reason_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(nvenc, "has_gpu", lambda: True)
         monkeypatch.setattr(nvenc, "CODEC", "h264_of_nobody")
-        assert why_no_nvenc() == "NVENC cannot be used (h264_of_nobody)"
+        assert why_no_nvenc() == "this FFmpeg has no NVENC"
 
     def test_one_picture_is_really_encoded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """By x264 in the place of NVENC."""
+        monkeypatch.setattr(nvenc, "has_gpu", lambda: True)
         monkeypatch.setattr(nvenc, "CODEC", "libx264")
         monkeypatch.setattr(nvenc, "nvenc_options", lambda quality: {"crf": str(quality)})
         assert why_no_nvenc(256, 256, "yuv420p") is None
@@ -88,7 +96,7 @@ class TestChoice:
         probe = Probe()
         choice = choose_encoder("auto", make_info(), probe=probe)
         assert (choice.name, choice.replaceable) == ("NVENC", True)
-        assert str(choice) == "NVENC: the network is on the GPU"
+        assert str(choice) == "NVENC: the GPU has it"
         assert probe.asked == [(64, 48, "yuv420p")]
 
     def test_auto_stays_with_a_network_on_the_cpu(self, make_info: MakeInfo) -> None:
@@ -101,19 +109,21 @@ class TestChoice:
     def test_cpu_does_not_even_look(self, make_info: MakeInfo, exact: bool) -> None:
         probe = Probe()
         choice = choose_encoder("cpu", make_info(), exact=exact, probe=probe)
-        assert str(choice) == f"{'FFV1' if exact else 'x264'}: asked for"
+        assert str(choice) == ("FFV1: an exact recording" if exact else "x264: asked for")
         assert probe.asked == []
 
     def test_gpu_does_not_ask_where_the_network_is(self, make_info: MakeInfo) -> None:
         choice = choose_encoder("gpu", make_info(), network_on_gpu=False, probe=Probe())
         assert (str(choice), choice.replaceable) == ("NVENC: asked for", False)
 
+    @pytest.mark.parametrize("asked", ["auto", "gpu"])
     @pytest.mark.parametrize("on_gpu", [False, True])
-    def test_exact_is_the_cpus(self, make_info: MakeInfo, on_gpu: bool) -> None:
+    def test_exact_is_the_cpus(self, make_info: MakeInfo, on_gpu: bool, asked: Any) -> None:
+        """The option is of H.264."""
         choice = choose_encoder(
-            "auto", make_info(), exact=True, network_on_gpu=on_gpu, probe=Probe()
+            asked, make_info(), exact=True, network_on_gpu=on_gpu, probe=Probe()
         )
-        assert str(choice) == "FFV1: exact recordings are the CPU's"
+        assert str(choice) == "FFV1: an exact recording"
 
     @pytest.mark.parametrize("pixel_format", sorted(DRAWABLE))
     def test_formats(self, make_info: MakeInfo, pixel_format: str) -> None:
@@ -131,7 +141,6 @@ class TestChoice:
             ({"height": 47}, {}, "64x47, and NVENC takes even sizes"),
             ({"pixel_format": "yuv444p"}, {}, "yuv444p, and NVENC takes nv12 and yuv420p"),
             ({}, {"quality": 0}, "quality 0 is lossless"),
-            ({}, {"exact": True}, "exact recordings are the CPU's"),
             ({}, {"probe": Probe("no sessions left")}, "no sessions left"),
         ],
     )
