@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from streamer.color import ColorDescription
 from streamer.frame import Frame, View
 from streamer.motion import Luma
-from streamer.planes import bit_depth, planes
+from streamer.planes import bit_depth, on_host, planes
 
 Features = NDArray[np.float64]
 
@@ -203,12 +203,7 @@ class FamiliarWatch:
         if 0 <= frame.time_s - self._looked_s < STEP_S:
             return self.out_of_view
         self._looked_s = frame.time_s
-        picture = frame.picture
-        if picture.format.name == "cuda":
-            from streamer.gpu.surface import download
-
-            picture = download(picture)
-        features = features_of(picture, view, luma, frame.color)
+        features = features_of(on_host(frame.picture), view, luma, frame.color)
         return self.take(self._familiar.distance(features) > 1, frame.time_s)
 
     def take(self, unlike: bool, time_s: float) -> bool:

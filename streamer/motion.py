@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.frame import Labels, Probability, Segmentation, View, Window
-from streamer.planes import bit_depth, planes
+from streamer.planes import bit_depth, is_on_gpu, planes
 
 Luma = NDArray[np.uint8]
 Flow = NDArray[np.float32]
@@ -53,7 +53,7 @@ def small_luma(picture: av.VideoFrame, view: View) -> Luma:
     height = max(_LEAST_PX, round((AREA_PX * view.height / view.width) ** 0.5))
     width = max(_LEAST_PX, round(AREA_PX / height))
     step = max(1, view.height // (_ROWS * height))
-    if picture.format.name == "cuda":
+    if is_on_gpu(picture):
         from streamer.gpu.luma import small_luma_on_gpu
 
         return small_luma_on_gpu(picture, view, (width, height), step)

@@ -20,7 +20,7 @@ from streamer.corners import corner_bars
 from streamer.errors import StreamError
 from streamer.frame import Segmentation, View
 from streamer.objects import Outline, find_outline
-from streamer.planes import Plane, Samples, bit_depth, planes
+from streamer.planes import Plane, Samples, bit_depth, is_on_gpu, planes
 
 if TYPE_CHECKING:
     from streamer.gpu.overlay import Lines
@@ -109,7 +109,7 @@ class Overlay:
             view: the part of the picture that is analysed, for the corner markers; None for all
                 of it, which has none.
         """
-        if picture.format.name == "cuda":
+        if is_on_gpu(picture):
             return self._draw_on_gpu(picture, segmentation, status, view)
         style = self._style
         if on_gpu is not None and segmentation is not None:

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from streamer.frame import View
 
+#: FFmpeg's format of pictures whose memory is a GPU's, and the layout of their planes; see
+#: `streamer.gpu.surface`.
+ON_GPU, GPU_LAYOUT = "cuda", "nv12"
+
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 #: Pixel formats that can be drawn into and encoded as they are.
@@ -37,6 +41,21 @@ class Plane:
     pixels: Samples
     components: tuple[int, ...]
     step: tuple[int, int]
+
+
+def is_on_gpu(picture: av.VideoFrame) -> bool:
+    """Whether the picture's memory is a GPU's: its planes are out of reach here."""
+    return picture.format.name == ON_GPU
+
+
+def on_host(picture: av.VideoFrame) -> av.VideoFrame:
+    """The picture itself, or a copy of one that is on a GPU."""
+    if not is_on_gpu(picture):
+        return picture
+    # Loads torch only now.
+    from streamer.gpu.surface import download
+
+    return download(picture)
 
 
 def bit_depth(picture: av.VideoFrame) -> int:
@@ -89,9 +108,7 @@ def blank_like(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame
 
 def whole_samples(view: View, picture: av.VideoFrame) -> View:
     """The view with its left and top edge moved outwards to whole chroma samples."""
-    # The samples of a picture on the GPU, which are NV12's, are out of reach here.
-    on_gpu = picture.format.name == "cuda"
-    steps = [(2, 2)] if on_gpu else [plane.step for plane in planes(picture)]
+    steps = [(2, 2)] if is_on_gpu(picture) else [plane.step for plane in planes(picture)]
     left = view.x - view.x % max(across for across, _ in steps)
     top = view.y - view.y % max(down for _, down in steps)
     return View(left, top, view.x + view.width - left, view.y + view.height - top)

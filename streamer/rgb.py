@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamer.color import ColorDescription
 from streamer.frame import View
-from streamer.planes import crop
+from streamer.planes import crop, on_host
 
 #: swscale's names of the matrices.
 SWSCALE = {
@@ -82,9 +82,6 @@ class SquareReader:
         self, picture: av.VideoFrame, color: ColorDescription, view: View | None = None
     ) -> NDArray[np.uint8]:
         """The picture, or a part of it, as RGB (size_px, size_px, 3)."""
-        if picture.format.name == "cuda":
-            from streamer.gpu.surface import download
-
-            picture = download(picture)
+        picture = on_host(picture)
         seen = picture if view is None else crop(picture, view)
         return self._rgb.read(seen, color, self._size_px, self._size_px)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from streamer.field_of_view import FieldOfView, Points, evenly_spaced, whole_picture
 from streamer.frame import View
-from streamer.planes import bit_depth, planes
+from streamer.planes import bit_depth, on_host, planes
 
 Luma = NDArray[np.uint8]
 
@@ -79,10 +79,7 @@ class Stretch:
 
     def add(self, picture: av.VideoFrame) -> None:
         """Take in one more picture, of a `DRAWABLE` format and of the size of the others."""
-        if picture.format.name == "cuda":
-            from streamer.gpu.surface import download
-
-            picture = download(picture)
+        picture = on_host(picture)
         samples = planes(picture)[0].pixels[..., 0]
         step = max(1, min(picture.width // FINE_PX, picture.height))
         fine = _reduced(samples, step)

@@ -20,9 +20,9 @@ from streamer.frame import View
 from streamer.gpu.device import Device, Event
 from streamer.gpu.picture import LAYOUTS, YuvPicture
 from streamer.gpu.reading import Reading, RgbTerms, read
-from streamer.gpu.surface import as_tensors, is_on_gpu
+from streamer.gpu.surface import as_tensors
 from streamer.gpu.upload import Uploader
-from streamer.planes import crop
+from streamer.planes import crop, is_on_gpu
 from streamer.rgb import RgbReader
 
 #: Inputs that are there at once: one that the network reads, one that is being made, one between.

@@ -13,19 +13,10 @@ from torch.utils.dlpack import from_dlpack
 
 from streamer.gpu.device import CudaStream
 from streamer.gpu.picture import YuvPicture
-from streamer.planes import planes
+from streamer.planes import GPU_LAYOUT, ON_GPU, planes
 
-#: FFmpeg's name of such pictures' format.
-ON_GPU = "cuda"
-#: The layout of their planes.
-LAYOUT = "nv12"
 #: Rows of a picture begin at multiples of so many bytes, as FFmpeg's own do on a GPU.
 _ALIGNED_BYTES = 256
-
-
-def is_on_gpu(picture: av.VideoFrame) -> bool:
-    """Whether the picture's memory is a GPU's."""
-    return picture.format.name == ON_GPU
 
 
 def as_tensors(picture: av.VideoFrame) -> YuvPicture:
@@ -58,7 +49,7 @@ def adopt(picture: av.VideoFrame, place: torch.device | None = None) -> av.Video
     own = (memory[:rows], memory[rows:].view(chroma.shape))
     for target, plane in zip(own, (luma, chroma), strict=True):
         target.copy_(plane)
-    made = av.VideoFrame.from_dlpack(own, format=LAYOUT, cuda_context=_context(memory.device))
+    made = av.VideoFrame.from_dlpack(own, format=GPU_LAYOUT, cuda_context=_context(memory.device))
     return _tagged(made, picture)
 
 
@@ -95,7 +86,7 @@ def settle() -> None:
 
 def download(picture: av.VideoFrame) -> av.VideoFrame:
     """The picture in memory of the host, in NV12; waits for the default stream."""
-    here = av.VideoFrame(picture.width, picture.height, LAYOUT)
+    here = av.VideoFrame(picture.width, picture.height, GPU_LAYOUT)
     stored = (from_dlpack(plane.__dlpack__()) for plane in picture.planes)
     for target, plane in zip(planes(here), stored, strict=True):
         torch.from_numpy(target.pixels).copy_(plane.reshape(target.pixels.shape))

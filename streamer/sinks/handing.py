@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from streamer.planes import is_on_gpu, on_host
 from streamer.sinks.base import Composed, Sink
 
 
@@ -15,7 +16,7 @@ def hand_out(composed: Composed, sinks: Sequence[Sink]) -> None:
     Raises:
         OutputError: a sink cannot write it.
     """
-    on_gpu = composed.picture.format.name == "cuda"
+    on_gpu = is_on_gpu(composed.picture)
     if on_gpu:
         from streamer.gpu.surface import settle
 
@@ -31,7 +32,5 @@ def hand_out(composed: Composed, sinks: Sequence[Sink]) -> None:
 
 
 def _on_host(composed: Composed) -> Composed:
-    from streamer.gpu.surface import download
-
-    picture = download(composed.picture)
+    picture = on_host(composed.picture)
     return replace(composed, picture=picture, frame=replace(composed.frame, picture=picture))

@@ -12,8 +12,6 @@ from streamer.errors import reason_of
 CODEC = "h264_nvenc"
 #: What it is given as it is, 8 bits; the first is also that of pictures on the GPU.
 LAYOUTS = ("nv12", "yuv420p")
-#: FFmpeg's format of pictures whose memory is the GPU's.
-ON_GPU = "cuda"
 
 #: Side of the picture that is tried; NVENC takes none below about 145x49 px.
 _TRIED_PX = 256

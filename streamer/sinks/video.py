@@ -13,11 +13,11 @@ from av.video.reformatter import ColorRange
 from streamer.audio import AudioPacket
 from streamer.cores import usable_cores
 from streamer.errors import OutputError
-from streamer.planes import blank_like, pad_to_even, planes
+from streamer.planes import ON_GPU, blank_like, on_host, pad_to_even, planes
 from streamer.sinks.base import Composed, refuse_source
 from streamer.sinks.container import ContainerWriter
 from streamer.sinks.encoder import X264, EncoderChoice
-from streamer.sinks.nvenc import CODEC, ON_GPU, nvenc_options
+from streamer.sinks.nvenc import CODEC, nvenc_options
 from streamer.sources.base import SourceInfo
 
 logger = logging.getLogger(__name__)
@@ -117,10 +117,7 @@ class VideoSink:
         pixel_format = self._coding.pixel_format
         if pixel_format == ON_GPU:
             return picture
-        if picture.format.name == ON_GPU:
-            from streamer.gpu.surface import download
-
-            picture = download(picture)
+        picture = on_host(picture)
         # In live mode other threads hold the same pictures, and encoding writes to their fields.
         if self._info.live or pixel_format != self._info.pixel_format:
             picture = copy_picture(picture, pixel_format)

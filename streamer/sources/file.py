@@ -16,9 +16,10 @@ from streamer.color import describe
 from streamer.cores import usable_cores
 from streamer.errors import SourceError, reason_of
 from streamer.frame import Frame
+from streamer.planes import GPU_LAYOUT
 from streamer.sources.base import Item, SourceInfo
 from streamer.sources.conform import Conformer, drawable_format
-from streamer.sources.nvdec import LAYOUT, MOST_REFUSED, adopt, check_on_gpu, nvdec
+from streamer.sources.nvdec import MOST_REFUSED, adopt, check_on_gpu, nvdec
 
 # Containers that hold video. Play lists and other formats that open further files or network
 # addresses are left out on purpose: a file is untrusted input.
@@ -105,7 +106,7 @@ class FileSource:
             name=name,
             width=self._first.width,
             height=self._first.height,
-            pixel_format=LAYOUT if on_gpu else drawable_format(self._first.format.name),
+            pixel_format=GPU_LAYOUT if on_gpu else drawable_format(self._first.format.name),
             rate=rate,
             time_base=self._time_base,
             color=self._color,

@@ -4,9 +4,7 @@ import av
 from av.codec.hwaccel import HWAccel
 
 from streamer.errors import SourceError
-
-#: The layout of the pictures; see `streamer.gpu.surface`.
-LAYOUT = "nv12"
+from streamer.planes import GPU_LAYOUT, is_on_gpu
 
 #: Packets in a row that NVDEC may refuse before the first picture: what it cannot decode (other
 #: chroma, too large, no memory left) it refuses packet by packet, to the file's end.
@@ -30,8 +28,8 @@ def check_on_gpu(picture: av.VideoFrame, name: str) -> None:
         SourceError: it is not.
     """
     layout = picture.sw_format.name if picture.sw_format else picture.format.name
-    if picture.format.name != "cuda" or layout != LAYOUT:
-        raise SourceError(f"{name}: NVDEC gives {layout} pictures of it, not {LAYOUT}")
+    if not is_on_gpu(picture) or layout != GPU_LAYOUT:
+        raise SourceError(f"{name}: NVDEC gives {layout} pictures of it, not {GPU_LAYOUT}")
     if picture.width % 2 or picture.height % 2:
         raise SourceError(
             f"{name}: NVDEC's pictures of {picture.width}x{picture.height} px cannot be taken; "
