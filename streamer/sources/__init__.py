@@ -66,8 +66,9 @@ def open_source(
         color_matrix: ``auto``, ``bt601``, ``bt709`` or ``bt2020``.
         full_range: override of the range; None takes what the stream says.
         interlaced: ``yes`` is refused: pictures of a file stay as they are.
-        decode: where the pictures of a video file are decoded, and stay; ``auto`` takes the CPU,
-            and says so, where the GPU cannot.
+        decode: where the pictures of a video file are decoded, and stay; on a GPU it needs torch
+            for CUDA and 8-bit 4:2:0 pictures with even sides. ``auto`` takes the CPU, and says so,
+            where the GPU cannot.
 
     Raises:
         SourceError: nothing there, nothing that can be read, or a source without an end.
