@@ -106,6 +106,18 @@ def blank_like(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame
     return blank
 
 
+def copy_picture(picture: av.VideoFrame) -> av.VideoFrame:
+    """The same samples, time and colour tags in memory of its own.
+
+    Whoever gives a picture to an encoder or to swscale needs one of its own: both write to fields
+    of the picture, swscale while it lets other threads run.
+    """
+    copied = blank_like(picture, picture.width, picture.height)
+    for plane, target in zip(planes(picture), planes(copied), strict=True):
+        np.copyto(target.pixels, plane.pixels)
+    return copied
+
+
 def whole_samples(view: View, picture: av.VideoFrame) -> View:
     """The view with its left and top edge moved outwards to whole chroma samples."""
     steps = [(2, 2)] if is_on_gpu(picture) else [plane.step for plane in planes(picture)]

@@ -6,16 +6,13 @@ from functools import partial
 from time import monotonic_ns
 from typing import Any
 
-import av
-import numpy as np
-
 from demos.gpu_check.frames import SAMPLE
 from demos.gpu_check.part import Steps
 from streamer.audio import AudioPacket
 from streamer.engine.base import Segmenter
 from streamer.frame import Frame
 from streamer.pipeline import Pipeline
-from streamer.planes import planes
+from streamer.planes import copy_picture
 from streamer.sinks.base import Composed
 from streamer.sources import open_source
 from streamer.sources.base import Item, SourceInfo
@@ -51,20 +48,13 @@ class MemorySource:
         # There and back again, so that no picture follows one of another scene.
         order = [*range(KEPT), *reversed(range(KEPT))]
         for index in range(self._frames):
-            picture = _copy(self._pictures[order[index % len(order)]])
+            # One of its own, as a decoder would hand over, to be drawn upon.
+            picture = copy_picture(self._pictures[order[index % len(order)]])
             now_ns = monotonic_ns()
             yield Frame(picture, index, index, 1 / RATE, now_ns, now_ns, self._color)
 
     def close(self) -> None:
         """Nothing to release."""
-
-
-def _copy(picture: av.VideoFrame) -> av.VideoFrame:
-    """One of its own, as a decoder would hand over, to be drawn upon."""
-    made = av.VideoFrame(picture.width, picture.height, picture.format.name)
-    for target, plane in zip(planes(made), planes(picture), strict=True):
-        np.copyto(target.pixels, plane.pixels)
-    return made
 
 
 class CountingSink:

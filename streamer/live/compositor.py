@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
-import numpy as np
 
 from streamer.confidence import Calibration
 from streamer.familiar import OUT_OF_VIEW, FamiliarWatch
@@ -13,7 +12,7 @@ from streamer.live.signal import Look, Luma, SignalWatch, sample_luma
 from streamer.live.state import State
 from streamer.objects import find_objects
 from streamer.overlay import Overlay
-from streamer.planes import blank_like, planes
+from streamer.planes import copy_picture
 from streamer.sinks.base import Composed
 
 #: A picture's view as a small luma image.
@@ -68,14 +67,6 @@ class Mask:
     def captured_ns(self) -> int:
         """When the source handed over its picture."""
         return self.seen.frame.captured_ns
-
-
-def copy_picture(picture: av.VideoFrame) -> av.VideoFrame:
-    """The same samples, time and colour tags in memory of its own."""
-    copied = blank_like(picture, picture.width, picture.height)
-    for plane, target in zip(planes(picture), planes(copied), strict=True):
-        np.copyto(target.pixels, plane.pixels)
-    return copied
 
 
 class Compositor:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from streamer.audio import AudioPacket
 from streamer.color import ColorDescription
 from streamer.errors import OutputError
+from streamer.planes import copy_picture
 from streamer.rgb import RgbReader
 from streamer.sinks.base import Composed, make_folder, reporting_errors
 from streamer.sinks.events import WallTime
-from streamer.sinks.video import copy_picture
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from av.video.reformatter import ColorRange
 from streamer.audio import AudioPacket
 from streamer.cores import usable_cores
 from streamer.errors import OutputError
-from streamer.planes import ON_GPU, blank_like, on_host, pad_to_even, planes
+from streamer.planes import ON_GPU, copy_picture, on_host, pad_to_even, planes
 from streamer.sinks.base import Composed, refuse_source
 from streamer.sinks.container import ContainerWriter
 from streamer.sinks.encoder import X264, EncoderChoice
@@ -120,7 +120,7 @@ class VideoSink:
         picture = on_host(picture)
         # In live mode other threads hold the same pictures, and encoding writes to their fields.
         if self._info.live or pixel_format != self._info.pixel_format:
-            picture = copy_picture(picture, pixel_format)
+            picture = laid_out(picture, pixel_format)
         return pad_to_even(picture) if self._coding.pad else picture
 
     def chosen(self, composed: Composed) -> av.VideoFrame:
@@ -175,21 +175,15 @@ def _writer(
     return writer
 
 
-def copy_picture(picture: av.VideoFrame, pixel_format: str | None = None) -> av.VideoFrame:
-    """The same samples and colour tags in memory that nobody else holds.
-
-    Whoever gives a picture to an encoder or to swscale needs one of its own: both write to fields
-    of the picture, swscale while it lets other threads run.
+def laid_out(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
+    """A copy with the same samples and colour tags; see `copy_picture`.
 
     Args:
         picture: of any format whose samples lie in planes.
-        pixel_format: another format of the same samples, differently laid out or named.
+        pixel_format: a format of the same samples, perhaps differently laid out or named.
     """
-    if pixel_format in (None, picture.format.name):
-        copy = blank_like(picture, picture.width, picture.height)
-        for plane, target in zip(planes(picture), planes(copy), strict=True):
-            target.pixels[:] = plane.pixels
-        return copy
+    if pixel_format == picture.format.name:
+        return copy_picture(picture)
     copy = av.VideoFrame(picture.width, picture.height, pixel_format)
     # The name of the other format may have said it.
     full_range = picture.format.name.startswith("yuvj")

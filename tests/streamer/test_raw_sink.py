@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from streamer.errors import OutputError
 from streamer.frame import Frame
-from streamer.planes import DRAWABLE
+from streamer.planes import DRAWABLE, copy_picture
 from streamer.sinks import Composed, RawSink, VideoSink
-from streamer.sinks.video import copy_picture
+from streamer.sinks.video import laid_out
 from streamer.sources import SourceInfo
 
 LIVE = Fraction(1, 90_000)
@@ -210,7 +210,7 @@ class TestCopy:
     ) -> None:
         picture = make_picture(pixel_format, 63, 47)
         expected = read_planes(picture)
-        copy = copy_picture(picture, other)
+        copy = laid_out(picture, other) if other else copy_picture(picture)
         assert copy.format.name == (other or pixel_format)
         assert samples(read_planes(copy), read_planes(copy)) == samples(expected, expected)
         write_planes(copy, [plane * 0 for plane in read_planes(copy)])
@@ -223,7 +223,7 @@ class TestCopy:
         picture.colorspace, picture.color_range = Colorspace.ITU709, ColorRange.JPEG
         picture.color_primaries, picture.color_trc = ColorPrimaries.BT2020, ColorTrc.LINEAR
 
-        for copy in (copy_picture(picture), copy_picture(picture, "yuv420p")):
+        for copy in (copy_picture(picture), laid_out(picture, "yuv420p")):
             assert (copy.colorspace, copy.color_range) == (Colorspace.ITU709, ColorRange.JPEG)
             assert copy.color_primaries == ColorPrimaries.BT2020
             assert copy.color_trc == ColorTrc.LINEAR

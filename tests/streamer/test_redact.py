@@ -19,10 +19,9 @@ from streamer.corners import corner_bars
 from streamer.field_of_view import FieldOfView
 from streamer.frame import Frame, View
 from streamer.overlay import Overlay, Style
-from streamer.planes import DRAWABLE
+from streamer.planes import DRAWABLE, copy_picture
 from streamer.redact import RedactingSink, Redactor
 from streamer.sinks import Composed, RawSink, VideoSink
-from streamer.sinks.video import copy_picture
 from streamer.view_finder import find_field_of_view
 
 LIMITED = ColorDescription("bt709", full_range=False, guessed=False)

@@ -16,7 +16,7 @@ from streamer.gpu.picture import YuvPicture
 from streamer.gpu.surface import adopt, as_tensors, download
 from streamer.overlay import Overlay, Style
 from streamer.planes import planes
-from streamer.sinks.video import copy_picture
+from streamer.sinks.video import laid_out
 
 COLOR = ColorDescription("bt709", False, False)
 WIDTH_PX, HEIGHT_PX, SIZE_PX = 320, 240, 88
@@ -140,7 +140,7 @@ def test_a_picture_of_the_host_gets_what_its_copy_on_the_gpu_got(
 ) -> None:
     overlay = Overlay(Style(line_width_px=3, fill_opacity=0.2), COLOR)
     expected = by_tensors(overlay, picture(), blob())
-    made = picture() if layout == "nv12" else copy_picture(picture(), layout)
+    made = picture() if layout == "nv12" else laid_out(picture(), layout)
     copied = {
         component: torch.from_numpy(plane.pixels[..., place].copy())
         for plane in planes(made)
@@ -148,7 +148,7 @@ def test_a_picture_of_the_host_gets_what_its_copy_on_the_gpu_got(
     }
     on_gpu = YuvPicture(copied[0], copied[1], copied[2])
     drawn = overlay.draw(made, blob(), "RUNNING", on_gpu)
-    back = drawn if layout == "nv12" else copy_picture(drawn, "nv12")
+    back = drawn if layout == "nv12" else laid_out(drawn, "nv12")
     for one, other in zip(planes(back), planes(expected), strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
 

@@ -16,11 +16,11 @@ from streamer import familiar
 from streamer.color import ColorDescription
 from streamer.familiar import HOLD_S, STEP_S, bundled
 from streamer.frame import Frame, Segmentation, View
-from streamer.live.compositor import Compositor, Mask, Seen, copy_picture
+from streamer.live.compositor import Compositor, Mask, Seen
 from streamer.live.signal import Look
 from streamer.live.state import State
 from streamer.overlay import Overlay, Style
-from streamer.planes import DRAWABLE
+from streamer.planes import DRAWABLE, copy_picture
 
 MakeFrame = Callable[..., Frame]
 MakePicture = Callable[..., av.VideoFrame]
