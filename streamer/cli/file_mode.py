@@ -11,7 +11,7 @@ from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
-from streamer.engine.choice import ON_GPU, choose_backend
+from streamer.engine.choice import GPU_BACKENDS, choose_backend
 from streamer.errors import OutputError, StreamError
 from streamer.frame import View
 from streamer.pipeline import Pipeline
@@ -70,7 +70,9 @@ def run(options: Options, source: str, settings: Settings) -> bool:
         if options.output:
             if options.encoder == "auto":
                 # Only now is it known where the network is.
-                encoder = _encoder(options, opened.info, on_gpu=segmenter.info.backend in ON_GPU)
+                encoder = _encoder(
+                    options, opened.info, on_gpu=segmenter.info.backend in GPU_BACKENDS
+                )
             sinks.append(
                 VideoSink(
                     options.output,
@@ -121,7 +123,7 @@ def _where_to_decode(options: Options) -> Decode:
     backend: str = options.backend
     if backend == "auto":
         backend = choose_backend(read_info(options.model), options.precision).backend
-    return "auto" if backend in ON_GPU else "cpu"
+    return "auto" if backend in GPU_BACKENDS else "cpu"
 
 
 def _encoder(options: Options, info: SourceInfo, *, on_gpu: bool) -> EncoderChoice:

@@ -16,7 +16,7 @@ from streamer.cli.options import Options
 from streamer.cli.outputs import check_outputs, why_no_window
 from streamer.cli.signals import stopping_on_signals
 from streamer.engine import Segmenter, load_segmenter
-from streamer.engine.choice import ON_GPU, has_gpu
+from streamer.engine.choice import GPU_BACKENDS, has_gpu
 from streamer.errors import OutputError
 from streamer.live.pipeline import LivePipeline
 from streamer.live.state import StateChange
@@ -197,7 +197,7 @@ class _LiveRun:
         # Where the network will be is not known yet, and loading torch to find out would hold up
         # the first picture by seconds.
         backend = self._options.backend
-        return backend in ON_GPU or (backend == "auto" and has_gpu())
+        return backend in GPU_BACKENDS or (backend == "auto" and has_gpu())
 
     def _now(self) -> datetime:
         return self._wall.at(monotonic_ns())

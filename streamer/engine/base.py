@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pranet.checkpoint import DEFAULT_MODEL, CheckpointInfo, read_info
 from streamer.color import ColorDescription
 from streamer.confidence import Calibration
-from streamer.engine.choice import choose_backend
+from streamer.engine.choice import PRECISIONS, choose_backend
 from streamer.errors import EngineError
 from streamer.frame import Probability, View
 
@@ -21,13 +21,6 @@ logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "openvino", "eager", "cuda", "tensorrt"]
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "fp8"]
-
-#: What `auto` tries, best first, and the precisions that each has.
-_ORDER: dict[Backend, tuple[Precision, ...]] = {
-    "tensorrt": ("auto", "fp16", "fp32", "int8", "fp8"),
-    "cuda": ("auto", "fp16", "fp32"),
-    "openvino": ("auto", "fp32", "bf16", "int8"),
-}
 
 
 @dataclass(frozen=True)
@@ -129,9 +122,9 @@ def load_segmenter(
         choice = choose_backend(checkpoint, precision)
         logger.info("engine: %s", choice)
         backend = choice.backend
-        order = list(_ORDER)
+        order: list[Backend] = ["tensorrt", "cuda", "openvino"]
         for after in order[order.index(backend) + 1 :]:
-            if precision not in _ORDER[after]:
+            if precision not in ("auto", *PRECISIONS[after]):
                 continue
             try:
                 return _load(checkpoint, backend, precision, streams, threads)

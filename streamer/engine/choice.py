@@ -7,7 +7,13 @@ from typing import Literal
 from pranet.checkpoint import CheckpointInfo
 
 #: Backends that run on a GPU.
-ON_GPU = ("cuda", "tensorrt")
+GPU_BACKENDS = ("cuda", "tensorrt")
+#: The precisions of each backend that `auto` may take.
+PRECISIONS = {
+    "tensorrt": ("fp16", "fp32", "int8", "fp8"),
+    "cuda": ("fp16", "fp32"),
+    "openvino": ("fp32", "bf16", "int8"),
+}
 
 
 @dataclass(frozen=True, slots=True)

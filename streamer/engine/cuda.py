@@ -1,6 +1,6 @@
 """Networks on an NVIDIA GPU: PyTorch in one CUDA graph, or an engine that TensorRT built."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -13,13 +13,11 @@ from pranet.model import ModelConfig
 from streamer.confidence import Calibration
 from streamer.engine import tensorrt
 from streamer.engine.base import EngineInfo, Precision
+from streamer.engine.choice import PRECISIONS
 from streamer.engine.gpu import STREAMS, GpuSegmenter
 from streamer.engine.network import cuda_network, dtype_of
 from streamer.errors import EngineError, first_line
 from streamer.gpu.device import CudaDevice
-
-#: What PyTorch computes in.
-PRECISIONS = ("fp16", "fp32")
 
 
 def load_cuda(
@@ -35,7 +33,7 @@ def load_cuda(
     Raises:
         EngineError: there is no GPU, or the network does not run on it.
     """
-    chosen = _choose(precision, "cuda", PRECISIONS)
+    chosen = _choose(precision, "cuda")
     device = CudaDevice()
     model = load_model(checkpoint.path)
     with _telling():
@@ -51,7 +49,7 @@ def load_tensorrt(checkpoint: CheckpointInfo, *, precision: Precision = "auto") 
     Raises:
         EngineError: there is none, or it does not fit; the message says what to run.
     """
-    chosen = _choose(precision, "tensorrt", tensorrt.PRECISIONS)
+    chosen = _choose(precision, "tensorrt")
     device = CudaDevice()
     engine, manifest = tensorrt.load_engine(checkpoint, chosen)
     if checkpoint.config:
@@ -83,10 +81,10 @@ def _telling() -> Iterator[None]:
         ) from error
 
 
-def _choose(precision: Precision, backend: str, precisions: Sequence[str]) -> str:
+def _choose(precision: Precision, backend: str) -> str:
     chosen = "fp16" if precision == "auto" else precision
-    if chosen not in precisions:
-        known = ", ".join(precisions)
+    if chosen not in PRECISIONS[backend]:
+        known = ", ".join(PRECISIONS[backend])
         raise EngineError(
             f"unknown precision {precision!r} for the {backend} backend; known: auto, {known}"
         )

@@ -15,6 +15,7 @@ from streamer.confidence import Calibration
 from streamer.cores import usable_cores
 from streamer.engine import cache
 from streamer.engine.base import EngineInfo, Precision
+from streamer.engine.choice import PRECISIONS
 from streamer.engine.quantised import Quantised, find_quantised
 from streamer.errors import EngineError
 from streamer.frame import Probability
@@ -150,8 +151,9 @@ def _choose_precision(precision: Precision, quantised: Quantised | None) -> str:
         raise EngineError(
             "there is no int8 form of this checkpoint; `pranet-calibrate precision` makes one"
         )
-    if precision not in ("fp32", "bf16", "int8"):
-        raise EngineError(f"unknown precision {precision!r}; known: auto, fp32, bf16, int8")
+    if precision not in PRECISIONS["openvino"]:
+        known = ", ".join(PRECISIONS["openvino"])
+        raise EngineError(f"unknown precision {precision!r}; known: auto, {known}")
     return precision
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pranet.checkpoint import WEIGHTS_FOLDER, CheckpointInfo
-from streamer.engine import cache, tensorrt_here
+from streamer.engine import cache, choice, tensorrt_here
 from streamer.engine.manifest import Facts, Manifest, check_facts, read_manifest
 from streamer.engine.quantised import Ranges, find_ranges
 from streamer.errors import EngineError, first_line
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PLAN = "engine.plan"
 MANIFEST = "manifest.json"
 
-PRECISIONS = ("fp16", "fp32", "int8", "fp8")
+PRECISIONS = choice.PRECISIONS["tensorrt"]
 #: Those of them that need ranges, which `pranet-calibrate precision` finds.
 QUANTISED = ("int8", "fp8")
 

@@ -13,7 +13,7 @@ from torch.utils.dlpack import from_dlpack
 
 from streamer.gpu.device import CudaStream
 from streamer.gpu.picture import YuvPicture
-from streamer.planes import GPU_LAYOUT, ON_GPU, planes
+from streamer.planes import GPU_LAYOUT, planes
 
 #: Rows of a picture begin at multiples of so many bytes, as FFmpeg's own do on a GPU.
 _ALIGNED_BYTES = 256
@@ -61,7 +61,7 @@ def _context(place: torch.device) -> CudaContext | None:
     library anew. It takes the CUDA context that is current when it is first used; see
     `enter_context`. The copy that goes ahead has put the thread in torch's.
     """
-    if place.type != ON_GPU:
+    if place.type != "cuda":
         return None
     return CudaContext(place.index, primary_ctx=False, current_ctx=True)
 
@@ -73,7 +73,7 @@ def enter_context() -> None:
     "Operation not supported" where torch was there first: torch makes it with other flags.
     """
     if torch.cuda.is_available():
-        torch.zeros(1, device=ON_GPU)
+        torch.zeros(1, device="cuda")
 
 
 def settle() -> None:

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from streamer.cli import encoders, live_mode
-from streamer.engine.choice import ON_GPU
+from streamer.engine.choice import GPU_BACKENDS
 from streamer.sinks import choose_encoder
 
 #: Smaller than any NVENC takes: what is said to work does not, and x264 takes over.
@@ -33,7 +33,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, segmenter: Any) -> Callable[..., No
         choose = partial(choose_encoder, probe=lambda *_: hindrance)
         monkeypatch.setattr(encoders, "choose_encoder", choose)
         # In file mode the engine tells where it is; in live mode it is not there yet.
-        on_gpu = backend in ON_GPU
+        on_gpu = backend in GPU_BACKENDS
         monkeypatch.setattr(live_mode, "has_gpu", lambda: on_gpu)
         monkeypatch.setattr(segmenter, "info", replace(segmenter.info, backend=backend))
 
