@@ -144,7 +144,7 @@ def move(segmentation: Segmentation, then: Luma, now: Luma) -> Segmentation | No
     probability, tracks = segmentation.probability, segmentation.tracks
     # The boundary runs between a pixel that is inside and its neighbour.
     margin_px = math.ceil(motion.reach * max(probability.shape)) + 2
-    window = extent(probability >= segmentation.threshold, margin_px)
+    window = _with_margin(segmentation.extent, margin_px, probability.shape)
     left, top, width, height = window
     part = np.s_[top : top + height, left : left + width]
     places = find_places(motion.flow, probability.shape, window)
@@ -163,11 +163,16 @@ def extent(where: NDArray[np.bool_], margin_px: int = 0) -> Window:
     It is one px large if nothing is, so that all steps have something to look at.
     """
     x, y, width, height = cv2.boundingRect(where.view(np.uint8))
+    return _with_margin((x, y, width, height), margin_px, where.shape)
+
+
+def _with_margin(window: Window, margin_px: int, shape: tuple[int, ...]) -> Window:
+    x, y, width, height = window
     if width == 0:
         return 0, 0, 1, 1
     left, top = max(0, x - margin_px), max(0, y - margin_px)
-    right = min(where.shape[1], x + width + margin_px)
-    bottom = min(where.shape[0], y + height + margin_px)
+    right = min(shape[1], x + width + margin_px)
+    bottom = min(shape[0], y + height + margin_px)
     return left, top, right - left, bottom - top
 
 
