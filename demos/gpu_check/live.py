@@ -12,6 +12,7 @@ from typing import Any
 from demos.bench.live import run_live
 from demos.benchmarks.live_runs import LookingSink
 from demos.gpu_check.part import Steps
+from demos.gpu_check.shipped import load_shipped
 from streamer.engine.base import Segmenter
 from streamer.live.pipeline import LivePipeline
 from streamer.live.snapshot import LiveSnapshot
@@ -32,13 +33,10 @@ Load = Callable[[], Segmenter]
 
 def live_steps(until_s: float) -> Steps:
     """The cold start, then the delays, with the engine that is left."""
-    from pranet.checkpoint import DEFAULT_MODEL, read_info
-    from streamer.engine.cuda import load_cuda
-
     loaded: list[Segmenter] = []
 
     def load() -> Segmenter:
-        loaded.append(load_cuda(read_info(DEFAULT_MODEL)))
+        loaded.append(load_shipped())
         return Kept(loaded[-1])
 
     patience_s = until_s - monotonic() - MEASURED_S - AROUND_S

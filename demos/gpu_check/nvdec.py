@@ -8,6 +8,7 @@ import numpy as np
 
 from demos.gpu_check.frames import SAMPLE
 from demos.gpu_check.part import Steps
+from demos.gpu_check.shipped import load_shipped
 from streamer.audio import AudioPacket
 from streamer.engine.base import Segmenter
 from streamer.pipeline import Pipeline
@@ -24,10 +25,7 @@ FRAMES, WARM_UPS = 300, 30
 
 def nvdec_steps() -> Steps:
     """The whole picture, then the field of view, as `--view auto` looks for it."""
-    from pranet.checkpoint import DEFAULT_MODEL, read_info
-    from streamer.engine.cuda import load_cuda
-
-    segmenter = load_cuda(read_info(DEFAULT_MODEL))
+    segmenter = load_shipped()
     for name, looks in (("whole picture", False), ("view found by looking", True)):
         yield name, partial(compare_decoders, segmenter, looks=looks)
 

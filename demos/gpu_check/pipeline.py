@@ -8,6 +8,7 @@ from typing import Any
 
 from demos.gpu_check.frames import SAMPLE
 from demos.gpu_check.part import Steps
+from demos.gpu_check.shipped import load_shipped
 from streamer.audio import AudioPacket
 from streamer.engine.base import Segmenter
 from streamer.frame import Frame
@@ -76,10 +77,7 @@ class CountingSink:
 
 def pipeline_steps(frames: int) -> Steps:
     """Frames per second from memory, with and without steadying, and the time of each stage."""
-    from pranet.checkpoint import DEFAULT_MODEL, read_info
-    from streamer.engine.cuda import load_cuda
-
-    segmenter = load_cuda(read_info(DEFAULT_MODEL))
+    segmenter = load_shipped()
     # The drawing kernel is compiled at the first polyp ever.
     Pipeline(MemorySource(KEPT), segmenter, [CountingSink()]).run()
     for preset in ("off", "balanced"):

@@ -34,19 +34,19 @@ def _networks(found: Found) -> Iterator[str]:
             yield f"| {model} | | {batches['failed']} | | | | | |"
 
 
+def _rows(found: Found, columns: int, row: Callable[[str, Found], str]) -> Iterator[str]:
+    """A table's rows; of what has failed, how."""
+    for name, value in found.items():
+        failed = value.get("failed")
+        yield f"| {name}: {failed} {(columns - 1) * '| '}|" if failed else row(name, value)
+
+
 def _pictures(found: Found) -> Iterator[str]:
     yield "One 1080p picture, in µs on the GPU. Differences are from the plain torch form.\n"
     yield "| step | from memory | from the GPU's cache | difference |"
     yield "|---|--:|--:|---|"
-    for name, value in found.items():
-        if not isinstance(value, dict):
-            continue
-        if "failed" in value:
-            yield f"| {name}: {value['failed']} | | | |"
-            continue
-        what = f"{name}, {value['drawn_px']} px" if "drawn_px" in value else name
-        times = f"{value.get('us', '')} | {value['us_from_cache']}"
-        yield f"| {what} | {times} | {_difference(value)} |"
+    steps = {name: value for name, value in found.items() if isinstance(value, dict)}
+    yield from _rows(steps, 4, _picture_row)
     if "pictures" in found:
         yield (
             f"\nFrom memory: {found['pictures']} pictures in turn, so many that none is left in "
@@ -58,6 +58,12 @@ def _pictures(found: Found) -> Iterator[str]:
             f"\nReading has to move so many bytes that from memory it cannot take less than "
             f"{found['floor_us']} µs ({found['copy_gb_per_s']} GB/s, measured by a copy)."
         )
+
+
+def _picture_row(name: str, value: Found) -> str:
+    what = f"{name}, {value['drawn_px']} px" if "drawn_px" in value else name
+    times = f"{value.get('us', '')} | {value['us_from_cache']}"
+    return f"| {what} | {times} | {_difference(value)} |"
 
 
 def _difference(value: Found) -> str:
@@ -109,14 +115,14 @@ def _encoding(found: Found) -> Iterator[str]:
     yield "1080p pictures by NVENC, from the sink's call to its return; PSNR of the worst plane.\n"
     yield "| from | fps | p50 ms | p99 ms | frames | decoded | PSNR dB |"
     yield "|---|--:|--:|--:|--:|--:|--:|"
-    for place, value in found.items():
-        if "failed" in value:
-            yield f"| {place}: {value['failed']} | | | | | | |"
-            continue
-        yield (
+    yield from _rows(
+        found,
+        7,
+        lambda place, value: (
             f"| {place} | {value['fps']} | {value['p50_ms']} | {value['p99_ms']} "
             f"| {value['frames']} | {value['decoded']} | {value['worst_psnr_db']} |"
-        )
+        ),
+    )
 
 
 def _stability(found: Found) -> Iterator[str]:
@@ -124,15 +130,15 @@ def _stability(found: Found) -> Iterator[str]:
     yield f"1,000 frames twice are {_sameness(found.get('bit_stable'))}.\n"
     yield "| span | frames | p50 ms | p99 ms | max ms |"
     yield "|--:|--:|--:|--:|--:|"
-    spans = {key: value for key, value in found.items() if key.startswith("span ")}
-    for name, span in spans.items():
-        if "failed" in span:
-            yield f"| {name[5:]}: {span['failed']} | | | | |"
-            continue
-        yield (
-            f"| {name[5:]} | {span['frames']} | {span['p50_ms']} | {span.get('p99_ms', '')} "
+    spans = {key[5:]: value for key, value in found.items() if key.startswith("span ")}
+    yield from _rows(
+        spans,
+        5,
+        lambda number, span: (
+            f"| {number} | {span['frames']} | {span['p50_ms']} | {span.get('p99_ms', '')} "
             f"| {span['max_ms']} |"
-        )
+        ),
+    )
     medians = [span["p50_ms"] for span in spans.values() if "p50_ms" in span]
     if len(medians) > 1:
         drift = 100 * (medians[-1] / medians[0] - 1)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from demos.gpu_check.frames import sample_rgb
 from demos.gpu_check.measuring import summary
 from demos.gpu_check.part import Steps
+from demos.gpu_check.shipped import load_shipped
 from streamer.engine.base import Pending, Segmenter
 
 #: Frames whose every bit has to come out the same again, made of so many different ones.
@@ -30,10 +31,7 @@ def shipped_steps(seconds: float, until_s: float) -> Steps:
     Args:
         seconds: of the latency's run, if there is so much time until `until_s`.
     """
-    from pranet.checkpoint import DEFAULT_MODEL, read_info
-    from streamer.engine.cuda import load_cuda
-
-    segmenter = load_cuda(read_info(DEFAULT_MODEL))
+    segmenter = load_shipped()
     images = sample_rgb(DIFFERENT, segmenter.info.input_size)
     yield from stability_steps(
         segmenter, images, seconds, until_s, free_bytes=lambda: torch.cuda.mem_get_info()[0]
